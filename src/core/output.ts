@@ -1,0 +1,64 @@
+import type { RecordBatch, Schema } from "apache-arrow";
+import type { RejectCode } from "./rejects.ts";
+
+/** What the journal says of one committed split: one fsynced JSON line. */
+export interface SplitRecord {
+  /** Split.digest: what was in it. Position is not part of it, so splits that move keep their scores. */
+  readonly split_digest: string;
+  readonly num_records: number;
+  readonly num_scored: number;
+  readonly num_text_only: number;
+  readonly num_tokens: number;
+  readonly rejects_by_code: Readonly<Partial<Record<RejectCode, number>>>;
+  /** Answer tokens cut off by max_length, and answer tokens unknown to the tokenizer. */
+  readonly num_truncated_tokens: number;
+  readonly num_unknown_tokens: number;
+  /** Sparse counts of the first radix digit of the VIG keys: [digit, count] in ascending order. */
+  readonly vig_histogram: readonly (readonly [number, number])[];
+}
+
+/** One Parquet data set folder being written; nothing of it is visible before `publish`. */
+export interface DatasetWriter {
+  /** Rows are appended in order; parts and row groups are cut by rule, not by batch. Takes no ownership. */
+  write(batch: RecordBatch): Promise<void>;
+  /** Makes the data set visible under its name in one step, replacing an earlier one. Returns rows and parts written. */
+  publish(): Promise<{ readonly num_rows: number; readonly parts: readonly string[] }>;
+  /** Removes what was written. Safe after publish. */
+  discard(): Promise<void>;
+}
+
+export interface DatasetOptions {
+  readonly schema: Schema;
+  readonly compression: "zstd" | "snappy" | "none";
+  /** Key-value metadata of every file's footer. Deterministic: no times, no paths. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/**
+ * The output folder, held under its lock. The only way the engine touches the disk.
+ * `scores/` grows by committed splits: `commitSplit` makes one durable (temporary name, fsync, rename, journal
+ * line), `publishScores` turns them into parts of a size that readers like. An interrupted run's folder and an
+ * undisturbed run's are byte for byte the same once both have finished.
+ */
+export interface OutputFolder {
+  readonly path: string;
+  /** Splits whose scores are durable under this run's scores hash, by digest. */
+  committed(): ReadonlyMap<string, SplitRecord>;
+  /** Makes one split durable. `rejects` has rejectsSchema. */
+  commitSplit(record: SplitRecord, scores: RecordBatch, rejects: RecordBatch): Promise<void>;
+  /**
+   * Writes `scores/` and `rejects/` for exactly these splits in this order, reusing parts that are already right.
+   * May be called with a growing prefix while the run goes on (`final` false: only full parts are written).
+   */
+  publishScores(split_digests: readonly string[], options: { readonly final: boolean }): Promise<void>;
+  /** Streams the published scores in order, only the named columns, row group by row group. */
+  readScores(columns: readonly string[], signal: AbortSignal): AsyncIterable<RecordBatch>;
+  openDataset(name: string, options: DatasetOptions): Promise<DatasetWriter>;
+  readManifest(): Promise<Readonly<Record<string, unknown>> | undefined>;
+  /** Removes `_SUCCESS` first, so that a folder with `_SUCCESS` always matches its manifest. */
+  invalidate(): Promise<void>;
+  /** Writes manifest.json, then (if success) `_SUCCESS`, both by rename. */
+  finish(manifest: Readonly<Record<string, unknown>>, success: boolean): Promise<void>;
+  /** Releases the lock. */
+  close(): Promise<void>;
+}
