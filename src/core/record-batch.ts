@@ -228,7 +228,7 @@ export function concatRows(schema: Schema, batches: readonly RecordBatch[]): Rec
 }
 
 /** makeData for a flat type that is only known at run time: its overloads want the type at compile time. */
-function makeFlat(props: { type: DataType; length: number; data: ArrayBufferView; nullCount: number }): Data {
+function makeFlat(props: { type: DataType; length: number; data: ArrayBufferView; valueOffsets?: Int32Array; nullCount: number; nullBitmap?: Uint8Array }): Data {
   return makeData(props as never) as Data;
 }
 
