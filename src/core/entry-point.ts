@@ -1,18 +1,30 @@
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { Worker, type WorkerOptions } from "node:worker_threads";
 
 /**
- * The path of a sibling module that is to run in a process or thread of its own, and the arguments Node needs for
- * it: the project runs from TypeScript (through tsx) in a clone and from compiled JavaScript in a package.
- *
- * `importer` is the caller's `import.meta.url`, `specifier` a relative path ending in `.ts`.
+ * Running a sibling module in a process or thread of its own, from TypeScript (through tsx, in a clone) and from
+ * compiled JavaScript (in a package) alike. `importer` is the caller's `import.meta.url`, `specifier` a relative
+ * path ending in `.ts`.
  */
-export function entryPoint(importer: string, specifier: string): { readonly path: string; readonly execArgv: string[] } {
+const resolve = createRequire(import.meta.url).resolve;
+
+function locate(importer: string, specifier: string): { readonly url: URL; readonly compiled: boolean } {
   const compiled = importer.endsWith(".js");
-  const url = new URL(compiled ? specifier.replace(/\.ts$/, ".js") : specifier, importer);
-  return { path: fileURLToPath(url), execArgv: compiled ? [] : typeScriptLoader() };
+  return { url: new URL(compiled ? specifier.replace(/\.ts$/, ".js") : specifier, importer), compiled };
 }
 
-function typeScriptLoader(): string[] {
-  return ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href];
+/** Path and `execArgv` for `child_process.fork`. */
+export function processEntryPoint(importer: string, specifier: string): { readonly path: string; readonly execArgv: string[] } {
+  const { url, compiled } = locate(importer, specifier);
+  return { path: fileURLToPath(url), execArgv: compiled ? [] : ["--import", pathToFileURL(resolve("tsx")).href] };
+}
+
+/** A worker thread running the module. Node 20 does not apply `--import` to threads, so TypeScript is registered inside. */
+export function startThread(importer: string, specifier: string, options: WorkerOptions = {}): Worker {
+  const { url, compiled } = locate(importer, specifier);
+  if (compiled) return new Worker(url, options);
+  const loader = JSON.stringify(pathToFileURL(resolve("tsx/esm/api")).href);
+  const bootstrap = `import(${loader}).then((tsx) => { tsx.register(); return import(${JSON.stringify(url.href)}); })`;
+  return new Worker(bootstrap, { ...options, eval: true });
 }
