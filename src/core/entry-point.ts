@@ -24,7 +24,8 @@ export function processEntryPoint(importer: string, specifier: string): { readon
 export function startThread(importer: string, specifier: string, options: WorkerOptions = {}): Worker {
   const { url, compiled } = locate(importer, specifier);
   if (compiled) return new Worker(url, options);
-  const loader = JSON.stringify(pathToFileURL(resolve("tsx/esm/api")).href);
+  // Its ES module by path: require.resolve would give the CommonJS one, which can't register from eval code.
+  const loader = JSON.stringify(new URL("dist/esm/api/index.mjs", pathToFileURL(resolve("tsx/package.json"))).href);
   const bootstrap = `import(${loader}).then((tsx) => { tsx.register(); return import(${JSON.stringify(url.href)}); })`;
   return new Worker(bootstrap, { ...options, eval: true });
 }
