@@ -35,7 +35,7 @@ def batch_of(sample, family, side):
         positions = pad([row.numpy() for row in sample.position_ids], side).transpose(1, 0, 2).copy()
     batch = {"input_ids": pad(rows, side), "attention_mask": mask, "position_ids": positions}
     if sample.token_type_ids is not None:
-        batch["token_type_ids"] = pad([row.numpy() for row in sample.token_type_ids], side, value=1)
+        batch["token_type_ids"] = pad([row.numpy() for row in sample.token_type_ids], side, family.padding_type)
     return batch
 
 
@@ -79,7 +79,7 @@ def check(model, family, paths, tolerance, seed=0):
     generator = torch.Generator().manual_seed(seed)
     sample = family.sample(model, generator)
     vision, embed, decoder = (session(paths[name]) for name in ("vision_encoder", "embed_tokens", "decoder_model_merged"))
-    features = vision.run(None, {name: value.numpy() for name, value in sample.vision_inputs.items()})[0]
+    features = family.features(vision.run(None, {name: value.numpy() for name, value in sample.vision_inputs.items()}))
     worst = {}
     for side in ("right", "left"):
         batch = batch_of(sample, family, side)

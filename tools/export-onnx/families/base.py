@@ -29,8 +29,9 @@ class Family:
     """How one family differs from the others.
 
     `vision_graph(model)` gives the vision encoder's Graph; `sample(model, generator)` a parity batch.
-    `blocks(token_type_ids)` gives the both-ways blocks of decoder.allowed_attention. `load` replaces the usual
-    transformers loader for checkpoints that it has no class for.
+    `blocks(token_type_ids)` gives the both-ways blocks of decoder.allowed_attention; `padding_type` is the type of
+    padding tokens. `load` replaces the usual transformers loader for checkpoints that it has no class for.
+    `features(outputs)` turns the vision graph's outputs into rows for the image tokens, in the order of the prompt.
     """
 
     vision_graph: Callable
@@ -38,7 +39,9 @@ class Family:
     position_start: int = 0
     position_rows: int = 1
     blocks: Callable | None = None
+    padding_type: int = 0
     load: Callable | None = None
+    features: Callable = field(default=lambda outputs: outputs[0])
     text_model: Callable = field(default=lambda model: model.model.language_model)
 
 
