@@ -5,34 +5,9 @@
 import type { OutputFolder } from "./output.ts";
 import type { WarningCode } from "./progress.ts";
 import type { RejectCode } from "./rejects.ts";
+import type { MaskCounts, MaskStage, SelectionTarget, ThresholdStage } from "./selection.ts";
 import type { Source } from "./source.ts";
 import type { BatchSchema, MapStage } from "./stage.ts";
-
-/** How tau is found: the k-th largest VIG with k = ceil(top_percent / 100 * n), or a value given. */
-export type ThresholdRule =
-  | { readonly kind: "top_percent"; readonly top_percent: number }
-  | {
-      readonly kind: "tau";
-      /** Nats; compared as float64. */
-      readonly tau: number;
-      /** Where it came from: "configuration", or the manifest it was read from. */
-      readonly origin: string;
-    };
-
-/** Which samples and tokens keep their loss (method, "Definitions"; `random` is the paper's control of equal size). */
-export interface MaskRule {
-  readonly granularity: "sample" | "token" | "sample_and_token" | "random";
-  /** Used by `random` alone. */
-  readonly seed: number;
-}
-
-/** One selection made from the scores. */
-export interface SelectionPlan {
-  /** Its folder under the output: "selection", or "selection@30" for one of `pipeline select --top`. */
-  readonly folder: string;
-  readonly threshold: ThresholdRule;
-  readonly mask: MaskRule;
-}
 
 /** What a run may use at once. Changes speed and memory, never a number that is stored. */
 export interface Resources {
@@ -61,8 +36,10 @@ export interface Plan {
   readonly stages: readonly MapStage[];
   /** What leaves the last stage; `samples` has scoresSchema's columns, passed-through ones behind them. */
   readonly schema: BatchSchema;
-  /** At least one. */
-  readonly selections: readonly SelectionPlan[];
+  readonly threshold: ThresholdStage;
+  readonly mask: MaskStage;
+  /** What to select; null: what the threshold stage's configuration asks for. */
+  readonly targets: readonly SelectionTarget[] | null;
   /** Positions (image tokens included, padding included, both variants) that one batch may hold. */
   readonly max_batch_tokens: number;
   readonly resources: Resources;
@@ -81,7 +58,7 @@ export interface Plan {
   /** The plan as data, defaults filled in, keys sorted when hashed: what the hashes cover and the manifest shows. */
   readonly canonical: {
     readonly scores: Readonly<Record<string, unknown>>;
-    readonly selections: readonly SelectionPlan[];
+    readonly selection: Readonly<Record<string, unknown>>;
   };
   /** Path, digests, dtype, template, for the manifest. */
   readonly model: Readonly<Record<string, unknown>>;
@@ -93,21 +70,10 @@ export interface Plan {
 
 /** What one selection came out as. */
 export interface SelectionSummary {
-  readonly folder: string;
-  /** null where tau was given. */
-  readonly top_percent: number | null;
-  /** Nats. null where no sample has a VIG. */
-  readonly tau: number | null;
-  /** Samples kept by their VIG, and text-only samples kept whole. */
-  readonly num_kept_vig: number;
-  readonly num_kept_text_only: number;
-  /** True values in loss_mask, text-only samples included. */
-  readonly num_active_tokens: number;
-  /** Answer tokens of samples with a VIG, kept or not, and the active ones among them: the share to watch. */
-  readonly num_vig_tokens: number;
-  readonly num_active_vig_tokens: number;
-  /** Where |tau| < 0.01: active_vig_tokens that tau just below and just above the cliff would leave. */
-  readonly cliff: { readonly num_active_below: number; readonly num_active_above: number } | null;
+  readonly target: SelectionTarget;
+  /** Nats. Infinity: nothing passes. */
+  readonly tau: number;
+  readonly counts: MaskCounts;
 }
 
 /** A word (lower case, as it stands in answers) and its mean token VIG. */
