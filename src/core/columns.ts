@@ -25,6 +25,8 @@ export const PREPARED_COLUMNS = [
   column("input_ids", item(new Int32()), "The whole sequence after image-token expansion and truncation.", false),
   column("answer_positions", item(new Int32()), "Index into input_ids of each supervised answer token, ascending, all >= 1.", false),
   column("token_text", item(new Utf8()), "Each answer token as it stands in the answer; concatenated they give the answers' text.", false),
+  column("num_truncated", new Int32(), "Answer tokens that max_length cut off.", false),
+  column("num_unknown", new Int32(), "Answer tokens that the tokenizer does not know.", false),
 ];
 
 /** Added by paired_inference. `token_nll_blur` is consumed by token_delta. */

@@ -76,7 +76,7 @@ export function binaryColumn(values: readonly Uint8Array[]): Data<Binary> {
   const valueOffsets = new Int32Array(values.length + 1);
   for (let i = 0; i < values.length; i++) valueOffsets[i + 1] = valueOffsets[i]! + values[i]!.length;
   const data = new Uint8Array(valueOffsets[values.length]!);
-  for (let i = 0; i < values.length; i++) data.set(values[i]!, valueOffsets[i]!);
+  for (let i = 0; i < values.length; i++) data.set(values[i]!, valueOffsets[i]);
   return makeData({ type: new Binary(), length: values.length, nullCount: 0, valueOffsets, data });
 }
 
@@ -164,18 +164,18 @@ export function isNull(data: Data, row: number): boolean {
 export function numericListValue<A extends Int32Array | Float32Array>(data: Data<List>, row: number): A | null {
   if (isNull(data, row)) return null;
   const child = data.children[0]!;
-  return child.values.subarray(data.valueOffsets[row]!, data.valueOffsets[row + 1]!) as A;
+  return child.values.subarray(data.valueOffsets[row], data.valueOffsets[row + 1]) as A;
 }
 
 const utf8Decoder = new TextDecoder();
 
 export function utf8Value(data: Data<Utf8>, row: number): string {
-  return utf8Decoder.decode(data.values.subarray(data.valueOffsets[row]!, data.valueOffsets[row + 1]!));
+  return utf8Decoder.decode(data.values.subarray(data.valueOffsets[row], data.valueOffsets[row + 1]));
 }
 
 /** The row's bytes as a view into the column. */
 export function binaryValue(data: Data<Binary>, row: number): Uint8Array {
-  return data.values.subarray(data.valueOffsets[row]!, data.valueOffsets[row + 1]!);
+  return data.values.subarray(data.valueOffsets[row], data.valueOffsets[row + 1]);
 }
 
 export function utf8Values(batch: RecordBatch, name: string): string[] {
@@ -249,7 +249,7 @@ function takeData(data: Data, indices: ArrayLike<number>): Data {
     const values = new Uint8Array(valueOffsets[length]!);
     for (let i = 0; i < length; i++) {
       const row = indices[i]!;
-      values.set(data.values.subarray(data.valueOffsets[row]!, data.valueOffsets[row + 1]!), valueOffsets[i]!);
+      values.set(data.values.subarray(data.valueOffsets[row], data.valueOffsets[row + 1]), valueOffsets[i]);
     }
     return makeFlat({ type, length, valueOffsets, data: values, ...nulls });
   }
@@ -318,7 +318,7 @@ function concatData(parts: readonly Data[]): Data {
 }
 
 function usedValues(data: Data): Uint8Array {
-  return data.values.subarray(data.valueOffsets[0]!, data.valueOffsets[data.length]!);
+  return data.values.subarray(data.valueOffsets[0], data.valueOffsets[data.length]);
 }
 
 function usedItems(data: Data): Data {
@@ -341,7 +341,7 @@ function concatArrays<A extends Uint8Array | Int32Array | Float32Array | Float64
   const length = arrays.reduce((sum, array) => sum + array.length, 0);
   const joined = new (arrays[0]!.constructor as new (length: number) => A)(length);
   let end = 0;
-  for (const array of arrays) (joined.set(array as never, end), (end += array.length));
+  for (const array of arrays) (joined.set(array, end), (end += array.length));
   return joined;
 }
 

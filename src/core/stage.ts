@@ -18,7 +18,8 @@ export interface BatchSchema {
 
 /** The split that a batch belongs to. Identity matters: operators may keep per-split state in a WeakMap on it. */
 export interface SplitScope {
-  readonly index: number;
+  /** Unique within the run; splits of lane l (of n) have sequence = l (mod n), so one worker can serve a lane. */
+  readonly sequence: number;
   /**
    * The encoded bytes (JPEG, PNG, ...) of an image of this split.
    * Rejects: resolves to a Reject without sample_id for a cause in the closed list; throws for anything else.

@@ -61,7 +61,7 @@ export interface Sequence {
 }
 
 export interface ScoreRequest {
-  /** Requests of one split go to one worker, in order. */
+  /** SplitScope.sequence. Requests of one split go to one worker, in order: worker sequence % num_workers. */
   readonly split: number;
   readonly images: readonly ImageInput[];
   readonly sequences: readonly Sequence[];
@@ -113,7 +113,7 @@ export interface Scorer {
    * Throws StageError where the model can't run it; a worker that dies is started again and the error says so.
    */
   score(request: ScoreRequest, signal: AbortSignal): Promise<ScoreResponse>;
-  /** Which worker will serve a split is decided by its index: splits i and j share one when i % n = j % n. */
+  /** Frees what the split's worker still holds for it. */
   closeSplit(split: number): Promise<void>;
   close(): Promise<void>;
 }
