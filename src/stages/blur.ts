@@ -1,4 +1,4 @@
-import { type RecordBatch, type Data, type Binary, type Int32, Schema } from "apache-arrow";
+import { type RecordBatch, type Binary, type Int32, Schema } from "apache-arrow";
 import { z } from "zod";
 import { BLUR_COLUMN } from "../core/columns.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";

@@ -75,22 +75,14 @@ class DecodeOperator implements Operator {
     this.#outcomes.set(split, outcomes);
 
     const newKeys = [...new Set(imagesOf.flat())].filter((key) => !outcomes.has(key));
-    const settle = new Map<string, (outcome: Promise<ImageReject | undefined>) => void>();
-    for (const key of newKeys) {
-      const outcome = new Promise<ImageReject | undefined>((resolve) => settle.set(key, resolve));
-      // A failure is thrown below by the batch that caused it; a waiting batch must not count as unhandled.
+    const decoding = mapConcurrently(newKeys, IMAGES_AT_ONCE, (key) => this.#decodeOne(key, split, signal));
+    for (const [i, key] of newKeys.entries()) {
+      const outcome = decoding.then((results) => (isImageReject(results[i]!) ? results[i] : undefined));
+      // A failure is thrown below, by the batch that caused it; nobody may be waiting for it here.
       outcome.catch(() => undefined);
       outcomes.set(key, outcome);
     }
-    const decoded = mapConcurrently(newKeys, IMAGES_AT_ONCE, async (key) => {
-      const views = this.#decodeOne(key, split, signal);
-      settle.get(key)!(views.then((result) => (isImageReject(result) ? result : undefined)));
-      return views;
-    });
-    const views = (await decoded.catch((error: unknown) => {
-      for (const resolve of settle.values()) resolve(Promise.reject(error));
-      throw error;
-    })).flatMap((result) => (isImageReject(result) ? [] : result));
+    const views = (await decoding).flatMap((result) => (isImageReject(result) ? [] : result));
 
     const rejects: Reject[] = [];
     const kept: number[] = [];

@@ -1,4 +1,4 @@
-import { type RecordBatch, Schema, type Binary, type Data, type Int32, type List } from "apache-arrow";
+import { type RecordBatch, Schema, type Binary, type Int32, type List } from "apache-arrow";
 import { z } from "zod";
 import { NLL_COLUMNS, PREPARED_COLUMNS } from "../core/columns.ts";
 import {
