@@ -40,8 +40,13 @@ export interface Plan {
   readonly mask: MaskStage;
   /** What to select; null: what the threshold stage's configuration asks for. */
   readonly targets: readonly SelectionTarget[] | null;
-  /** Positions (image tokens included, padding included, both variants) that one batch may hold. */
-  readonly max_batch_tokens: number;
+  /** Cuts a split's sequences, given their lengths in positions, into inference batches (src/kernels/pack-batches.ts). */
+  packBatches(lengths: Int32Array): {
+    /** Row indices of each batch. */
+    readonly batches: readonly Int32Array[];
+    /** Rows that no batch can hold. */
+    readonly tooLong: readonly number[];
+  };
   readonly resources: Resources;
   /** 0 to 1: beyond it the run ends with exit code 3 and without `_SUCCESS`. */
   readonly max_reject_fraction: number;
@@ -60,12 +65,24 @@ export interface Plan {
     readonly scores: Readonly<Record<string, unknown>>;
     readonly selection: Readonly<Record<string, unknown>>;
   };
-  /** Path, digests, dtype, template, for the manifest. */
-  readonly model: Readonly<Record<string, unknown>>;
+  /** Path, digests, dtype, template, and once it is loaded the execution provider, for the manifest. */
+  describeModel(): Readonly<Record<string, unknown>>;
+  /** Kernel, sigma, where, for the manifest. */
+  readonly blur: Readonly<Record<string, unknown>>;
+  /** What inference has done in this process so far. */
+  inferenceStatistics(): InferenceStatistics;
   /** This tool, Node, and every library that can change a number or a byte: name -> version. */
   readonly versions: Readonly<Record<string, string>>;
   /** Found while planning; the engine passes them to the observer. */
   readonly warnings: readonly { readonly code: WarningCode; readonly message: string }[];
+}
+
+export interface InferenceStatistics {
+  /** Milliseconds inside session.run, all workers together. */
+  readonly session_ms: number;
+  /** Positions fed to the decoder, padding included, both variants; and the padding alone. */
+  readonly num_positions: number;
+  readonly num_padding: number;
 }
 
 /** What one selection came out as. */

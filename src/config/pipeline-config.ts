@@ -1,0 +1,58 @@
+/**
+ * The configuration's shape: the one source of its types, its validation, `schemas/pipeline.schema.json` and
+ * `docs/configuration.md`. Sources, model and stages bring their own parts.
+ */
+import { z } from "zod";
+import { modelConfig } from "../model/model-config.ts";
+import { sourceConfig } from "./provisional.ts";
+import { STAGE_CONFIGS, type StageKind } from "./stage-kinds.ts";
+
+export const outputConfig = z
+  .strictObject({
+    path: z.string().min(1).describe("Folder for scores, selection, rejects and manifest; made where it is missing. Relative to this file."),
+    compression: z.enum(["zstd", "snappy", "none"]).default("zstd").describe("Of the Parquet files. zstd is the smallest; snappy for readers that lack it."),
+  })
+  .describe("Where the result goes.");
+
+export const resourcesConfig = z
+  .strictObject({
+    num_workers: z.int().min(1).max(256).optional().describe("Inference processes; each holds the model. Default: one for each device; on the CPU one for every two cores."),
+    num_threads: z.int().min(1).max(256).optional().describe("Threads of one inference process. Default: the cores divided among the workers."),
+    num_lanes: z.int().min(1).max(256).optional().describe("Splits in work at once. Default: num_workers, and one more where cores are left."),
+  })
+  .describe("What the run may use at once. Changes speed and memory, never a stored number; not part of the plan hash.");
+
+/** `- kind: { ... }`: one key, the stage's kind. */
+const stageItem = z.union(
+  (Object.keys(STAGE_CONFIGS) as StageKind[]).map((kind) => z.strictObject({ [kind]: STAGE_CONFIGS[kind] })),
+);
+
+export const pipelineConfig = z
+  .strictObject({
+    version: z.literal(1).describe("Version of this format."),
+    name: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "a name has 1 to 100 letters, digits, dots, dashes and underscores, and begins with a letter or digit")
+      .describe("Name of the job, in logs, metrics and the manifest."),
+    source: sourceConfig.describe("What is read."),
+    model: modelConfig.describe("The aligned vision language model that scores."),
+    stages: z.array(stageItem).describe("The stages in their order: decode, blur, paired_inference, token_delta, quantile_threshold, mask."),
+    output: outputConfig,
+    max_reject_fraction: z.number().min(0).max(1).default(0.01).describe("Share of records that may be rejected; beyond it the run ends with exit code 3 and without _SUCCESS."),
+    resources: resourcesConfig.prefault({}),
+  })
+  .describe("Configuration of vig-pipeline.");
+
+export type StageConfigs = { readonly [Kind in StageKind]: z.output<(typeof STAGE_CONFIGS)[Kind]> };
+export type SourceConfig = z.output<typeof sourceConfig>;
+export type ResourcesConfig = z.output<typeof resourcesConfig>;
+
+/** A configuration after validation: defaults filled in, paths absolute, stages by kind (their order is fixed). */
+export interface PipelineConfig extends Omit<z.output<typeof pipelineConfig>, "stages"> {
+  readonly stages: StageConfigs;
+}
+
+/** The JSON Schema (2020-12) that editors check a configuration against. */
+export function pipelineJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(pipelineConfig, { io: "input", unrepresentable: "any" }) as Record<string, unknown>;
+}

@@ -1,0 +1,18 @@
+import path from "node:path";
+import type { PipelineConfig } from "./pipeline-config.ts";
+
+/** The configuration with every path absolute: relative ones are relative to the file that names them. */
+export function resolvePaths(config: PipelineConfig, directory: string): PipelineConfig {
+  const absolute = (value: string): string => path.resolve(directory, value);
+  const { tau_from: tauFrom, ...threshold } = config.stages.quantile_threshold;
+  return {
+    ...config,
+    source: { ...config.source, annotations: absolute(config.source.annotations), image_root: absolute(config.source.image_root) },
+    model: { ...config.model, path: absolute(config.model.path) },
+    output: { ...config.output, path: absolute(config.output.path) },
+    stages: {
+      ...config.stages,
+      quantile_threshold: tauFrom === undefined ? threshold : { ...threshold, tau_from: absolute(tauFrom) },
+    },
+  };
+}
