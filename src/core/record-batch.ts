@@ -7,7 +7,7 @@ import {
   Binary,
   Bool,
   type Data,
-  DataType,
+  type DataType,
   Field,
   Float32,
   Float64,
@@ -22,6 +22,10 @@ import {
 } from "apache-arrow";
 import { InternalError } from "./errors.ts";
 import type { Message, Role } from "./sample.ts";
+
+export { concatRows } from "./concat-rows.ts";
+export { emptyRecordBatch } from "./empty-record-batch.ts";
+export { takeRows } from "./take-rows.ts";
 
 /** A column under construction: any Data of the field's type. */
 export type Column = Data;
@@ -136,10 +140,6 @@ export function makeRecordBatch(schema: Schema, columns: Readonly<Record<string,
   return new RecordBatch(schema, makeData({ type: new Struct(schema.fields), length, nullCount: 0, children }));
 }
 
-export function emptyRecordBatch(schema: Schema): RecordBatch {
-  return new RecordBatch(schema);
-}
-
 // ---- reading ----
 
 /** The named column's data (a view). Throws InternalError where the batch lacks it. */
@@ -200,7 +200,7 @@ export function messagesValue(data: Data<List>, row: number): Message[] {
   return messages;
 }
 
-// ---- rearranging ----
+// ---- columns ----
 
 /** The batch with `columns` added behind or put in place of those of the same name. Shares the other buffers. */
 export function withColumns(batch: RecordBatch, fields: readonly Field[], columns: Readonly<Record<string, Column>>): RecordBatch {
@@ -213,141 +213,4 @@ export function withColumns(batch: RecordBatch, fields: readonly Field[], column
 /** The batch with exactly the schema's columns, in its order. Shares buffers. */
 export function projectColumns(batch: RecordBatch, schema: Schema): RecordBatch {
   return makeRecordBatch(schema, Object.fromEntries(schema.names.map((name) => [String(name), columnData(batch, String(name))])));
-}
-
-/** The rows at `indices`, in that order; an index may come twice. Copies. */
-export function takeRows(batch: RecordBatch, indices: ArrayLike<number>): RecordBatch {
-  return new RecordBatch(batch.schema, takeData(batch.data, indices) as Data<Struct>);
-}
-
-/** All rows of the batches, which share a schema, one behind the other. Copies. */
-export function concatRows(schema: Schema, batches: readonly RecordBatch[]): RecordBatch {
-  const filled = batches.filter((batch) => batch.numRows > 0);
-  if (filled.length === 0) return emptyRecordBatch(schema);
-  return new RecordBatch(schema, concatData(filled.map((batch) => batch.data)) as Data<Struct>);
-}
-
-/** makeData for a flat type that is only known at run time: its overloads want the type at compile time. */
-function makeFlat(props: { type: DataType; length: number; data: ArrayBufferView; valueOffsets?: Int32Array; nullCount: number; nullBitmap?: Uint8Array }): Data {
-  return makeData(props as never) as Data;
-}
-
-function takeData(data: Data, indices: ArrayLike<number>): Data {
-  const length = indices.length;
-  const { type } = data;
-  const nulls = data.nullCount === 0 ? { nullCount: 0 } : takeValidity(data, indices);
-  if (DataType.isStruct(type)) {
-    const children = data.children.map((child) => takeData(child, indices));
-    return makeData({ type, length, children, ...nulls });
-  }
-  if (DataType.isBool(type)) {
-    const values = bitmap(length, (i) => boolBit(data, indices[i]!));
-    return makeData({ type, length, data: values, ...nulls });
-  }
-  if (DataType.isUtf8(type) || DataType.isBinary(type)) {
-    const valueOffsets = takenOffsets(data, indices);
-    const values = new Uint8Array(valueOffsets[length]!);
-    for (let i = 0; i < length; i++) {
-      const row = indices[i]!;
-      values.set(data.values.subarray(data.valueOffsets[row], data.valueOffsets[row + 1]), valueOffsets[i]);
-    }
-    return makeFlat({ type, length, valueOffsets, data: values, ...nulls });
-  }
-  if (DataType.isList(type)) {
-    const valueOffsets = takenOffsets(data, indices);
-    const items = new Int32Array(valueOffsets[length]!);
-    let end = 0;
-    for (let i = 0; i < length; i++) {
-      const row = indices[i]!;
-      for (let item = data.valueOffsets[row]!; item < data.valueOffsets[row + 1]!; item++) items[end++] = item;
-    }
-    return makeData({ type, length, valueOffsets, child: takeData(data.children[0]!, items), ...nulls });
-  }
-  const values = new (data.values.constructor as new (length: number) => Int32Array)(length);
-  for (let i = 0; i < length; i++) values[i] = data.values[indices[i]!]!;
-  return makeFlat({ type, length, data: values, ...nulls });
-}
-
-function takenOffsets(data: Data, indices: ArrayLike<number>): Int32Array {
-  const offsets = new Int32Array(indices.length + 1);
-  for (let i = 0; i < indices.length; i++) {
-    const row = indices[i]!;
-    offsets[i + 1] = offsets[i]! + data.valueOffsets[row + 1]! - data.valueOffsets[row]!;
-  }
-  return offsets;
-}
-
-function takeValidity(data: Data, indices: ArrayLike<number>): { nullCount: number; nullBitmap: Uint8Array } {
-  let nullCount = 0;
-  const nullBitmap = bitmap(indices.length, (i) => {
-    const valid = !isNull(data, indices[i]!);
-    if (!valid) nullCount++;
-    return valid;
-  });
-  return { nullCount, nullBitmap };
-}
-
-function boolBit(data: Data, row: number): boolean {
-  const bit = data.offset + row;
-  return (data.values[bit >> 3]! & (1 << (bit & 7))) !== 0;
-}
-
-function concatData(parts: readonly Data[]): Data {
-  const { type } = parts[0]!;
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const nulls = concatValidity(parts, length);
-  if (DataType.isStruct(type)) {
-    const children = parts[0]!.children.map((_, i) => concatData(parts.map((part) => part.children[i]!)));
-    return makeData({ type, length, children, ...nulls });
-  }
-  if (DataType.isBool(type)) {
-    const bits = parts.flatMap((part) => Array.from({ length: part.length }, (_, row) => boolBit(part, row)));
-    return makeData({ type, length, data: bitmap(length, (i) => bits[i]!), ...nulls });
-  }
-  if (DataType.isUtf8(type) || DataType.isBinary(type)) {
-    const valueOffsets = concatOffsets(parts, length);
-    const data = concatArrays(parts.map(usedValues));
-    return makeFlat({ type, length, valueOffsets, data, ...nulls });
-  }
-  if (DataType.isList(type)) {
-    const child = concatData(parts.map(usedItems));
-    return makeData({ type, length, valueOffsets: concatOffsets(parts, length), child, ...nulls });
-  }
-  const data = concatArrays(parts.map((part) => part.values.subarray(0, part.length)));
-  return makeFlat({ type, length, data, ...nulls });
-}
-
-function usedValues(data: Data): Uint8Array {
-  return data.values.subarray(data.valueOffsets[0], data.valueOffsets[data.length]);
-}
-
-function usedItems(data: Data): Data {
-  const start = data.valueOffsets[0]!;
-  return data.children[0]!.slice(start, data.valueOffsets[data.length]! - start);
-}
-
-function concatOffsets(parts: readonly Data[], length: number): Int32Array {
-  const offsets = new Int32Array(length + 1);
-  let row = 0;
-  for (const part of parts) {
-    for (let i = 0; i < part.length; i++, row++) {
-      offsets[row + 1] = offsets[row]! + part.valueOffsets[i + 1]! - part.valueOffsets[i]!;
-    }
-  }
-  return offsets;
-}
-
-function concatArrays<A extends Uint8Array | Int32Array | Float32Array | Float64Array>(arrays: readonly A[]): A {
-  const length = arrays.reduce((sum, array) => sum + array.length, 0);
-  const joined = new (arrays[0]!.constructor as new (length: number) => A)(length);
-  let end = 0;
-  for (const array of arrays) (joined.set(array, end), (end += array.length));
-  return joined;
-}
-
-function concatValidity(parts: readonly Data[], length: number): { nullCount: number; nullBitmap?: Uint8Array } {
-  if (parts.every((part) => part.nullCount === 0)) return { nullCount: 0 };
-  const valid: boolean[] = [];
-  for (const part of parts) for (let row = 0; row < part.length; row++) valid.push(!isNull(part, row));
-  return { nullCount: valid.filter((v) => !v).length, nullBitmap: bitmap(length, (i) => valid[i]!) };
 }
