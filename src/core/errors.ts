@@ -58,6 +58,13 @@ export class PlanError extends PipelineError {
 /** A stage or a source failed for a reason that is not one sample's fault. */
 export class StageError extends PipelineError {
   override readonly exitCode = EXIT_CODE.failed;
+  /** True where the same work may succeed if done again: a worker process died. The engine then redoes the split. */
+  readonly retryable: boolean;
+
+  constructor(message: string, options: { cause?: unknown; remedy?: string; retryable?: boolean } = {}) {
+    super(message, options);
+    this.retryable = options.retryable ?? false;
+  }
 }
 
 /** Something with a limit ran out: memory, disk, retries. */

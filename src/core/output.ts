@@ -54,6 +54,8 @@ export interface OutputFolder {
   /** Streams the published scores in order, only the named columns, row group by row group. */
   readScores(columns: readonly string[], signal: AbortSignal): AsyncIterable<RecordBatch>;
   openDataset(name: string, options: DatasetOptions): Promise<DatasetWriter>;
+  /** Whether `_SUCCESS` stands: an earlier run finished and nothing was invalidated since. */
+  isComplete(): Promise<boolean>;
   readManifest(): Promise<Readonly<Record<string, unknown>> | undefined>;
   /** Removes `_SUCCESS` first, so that a folder with `_SUCCESS` always matches its manifest. */
   invalidate(): Promise<void>;

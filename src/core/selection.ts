@@ -44,6 +44,8 @@ export interface ThresholdStage {
   readonly config: Readonly<Record<string, unknown>>;
   /** What the configuration asks for; reads the manifest that `tau_from` names. Throws PlanError where it can't. */
   targets(): Promise<readonly SelectionTarget[]>;
+  /** The histogram of some samples' VIGs, for the journal; histograms merge by addition. */
+  histogram(vigs: Iterable<number>): VigHistogram;
   /** With the histogram of all samples' VIGs, one pass fewer is needed. */
   open(targets: readonly SelectionTarget[], histogram?: VigHistogram): ThresholdSearch;
 }
