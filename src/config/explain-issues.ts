@@ -89,7 +89,10 @@ function describe(issue: Issue, value: unknown, expected: JsonSchema | undefined
       const remedy = (issue.params as { readonly remedy?: unknown } | undefined)?.remedy;
       return { message: `is wrong: ${issue.message}`, ...(typeof remedy === "string" ? { remedy } : {}) };
     }
-    default:
+    case "invalid_element":
+    case "invalid_key":
+    case "not_multiple_of":
+    case "unrecognized_keys":
       return { message: `is wrong: ${issue.message}` };
   }
 }
@@ -126,7 +129,7 @@ function show(value: unknown): string {
 }
 
 function exampleOf(schema: JsonSchema | undefined): string {
-  if (schema?.const !== undefined) return String(schema.const);
+  if (schema?.const !== undefined) return JSON.stringify(schema.const);
   if (schema?.default !== undefined) return JSON.stringify(schema.default);
   return schema?.type === "array" ? "[...]" : schema?.type === "object" ? "{...}" : "...";
 }

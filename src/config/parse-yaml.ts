@@ -2,7 +2,7 @@
  * YAML text to plain data with the place of every key and value. Input is not trusted: no tags, bounded size,
  * depth and number of values (aliases multiply values, so the bound is on what they expand to).
  */
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, Scalar, type YAMLError } from "yaml";
+import { type Document, type ErrorCode, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, Scalar, type YAMLError } from "yaml";
 import type { Diagnostic } from "../core/errors.ts";
 import { type Environment, expandReferences, hasReference, maskReferences, type Reference, RESERVED_CHARACTERS } from "./interpolation.ts";
 import { type ConfigPath, diagnosticAt, type Position, SourceMap } from "./source-map.ts";
@@ -67,21 +67,17 @@ export function parseYaml(text: string, file: string, environment: Environment):
   return { data, sourceMap, diagnostics: reader.diagnostics, unreadable: reader.unreadable };
 }
 
-function describeSyntaxError(error: YAMLError): [message: string, remedy: string] {
-  switch (error.code) {
-    case "DUPLICATE_KEY":
-      return ["this key stands twice in the same block", "remove one of the two"];
-    case "TAB_AS_INDENT":
-      return ["a tab indents this line; YAML takes only spaces", "replace the tab by spaces"];
-    case "RESOURCE_EXHAUSTION":
-      return ["values are nested too deeply", `at most ${YAML_LIMITS.depth} levels are read`];
-    case "MULTIPLE_DOCS":
-      return ["a second YAML document begins here", "keep one configuration in a file"];
-    case "NON_STRING_KEY":
-      return ["this key is not text", "write a plain name before the colon"];
-    default:
-      return [`not valid YAML: ${error.message}`, "check indentation, brackets and quotes here and on the line before"];
-  }
+const SYNTAX_ERRORS: Readonly<Partial<Record<ErrorCode, readonly [message: string, remedy: string]>>> = {
+  DUPLICATE_KEY: ["this key stands twice in the same block", "remove one of the two"],
+  TAB_AS_INDENT: ["a tab indents this line; YAML takes only spaces", "replace the tab by spaces"],
+  RESOURCE_EXHAUSTION: ["values are nested too deeply", `at most ${YAML_LIMITS.depth} levels are read`],
+  MULTIPLE_DOCS: ["a second YAML document begins here", "keep one configuration in a file"],
+  NON_STRING_KEY: ["this key is not text", "write a plain name before the colon"],
+};
+
+function describeSyntaxError(error: YAMLError): readonly [message: string, remedy: string] {
+  const known = SYNTAX_ERRORS[error.code];
+  return known ?? [`not valid YAML: ${error.message}`, "check indentation, brackets and quotes here and on the line before"];
 }
 
 class NodeReader {

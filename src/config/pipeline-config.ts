@@ -54,5 +54,5 @@ export interface PipelineConfig extends Omit<z.output<typeof pipelineConfig>, "s
 
 /** The JSON Schema (2020-12) that editors check a configuration against. */
 export function pipelineJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(pipelineConfig, { io: "input", unrepresentable: "any" }) as Record<string, unknown>;
+  return z.toJSONSchema(pipelineConfig, { io: "input", unrepresentable: "any" });
 }
