@@ -1,5 +1,6 @@
 /** Encoded bytes to RGB pixels, as Pillow's `convert("RGB")` gives them. */
 import sharp from "sharp";
+import { InternalError } from "../core/errors.ts";
 import { isImageReject, type ImageReject } from "../core/stage.ts";
 import type { ImageSize, PixelStep, ViewPlan } from "../model/contract.ts";
 
@@ -123,6 +124,12 @@ async function runPass({ data, width, height }: Pixels, { resize, crop, pad }: P
     const [r, g, b] = pad.color;
     image.extend({ left: pad.left, top: pad.top, right: pad.right, bottom: pad.bottom, background: { r, g, b, alpha: 1 } });
   }
-  const result = await image.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
-  return { width: result.info.width, height: result.info.height, data: result.data };
+  // The size is computed: sharp's own report of it leaves an extend behind an extract out.
+  const cut = crop ?? resize ?? { width, height };
+  const padded = { width: cut.width + (pad ? pad.left + pad.right : 0), height: cut.height + (pad ? pad.top + pad.bottom : 0) };
+  const pixels = await image.raw({ depth: "uchar" }).toBuffer();
+  if (pixels.length !== padded.width * padded.height * 3) {
+    throw new InternalError(`a view of ${padded.width} x ${padded.height} pixels has ${pixels.length} bytes`);
+  }
+  return { ...padded, data: pixels };
 }
