@@ -56,3 +56,9 @@ export interface PipelineConfig extends Omit<z.output<typeof pipelineConfig>, "s
 export function pipelineJsonSchema(): Record<string, unknown> {
   return z.toJSONSchema(pipelineConfig, { io: "input", unrepresentable: "any" });
 }
+
+/** schemas/pipeline.schema.json and what `pipeline schema` prints. */
+export function renderJsonSchema(): string {
+  const { $schema, ...schema } = pipelineJsonSchema();
+  return `${JSON.stringify({ $schema, title: "vig-pipeline configuration", ...schema }, null, 2)}\n`;
+}

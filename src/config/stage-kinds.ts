@@ -1,9 +1,10 @@
 /** Every kind of stage that a configuration may name, in the order in which they must stand. One line a stage. */
 import { blurConfig } from "../stages/blur.ts";
 import { decodeConfig } from "../stages/decode.ts";
+import { maskConfig } from "../stages/mask.ts";
 import { pairedInferenceConfig } from "../stages/paired-inference.ts";
+import { quantileThresholdConfig } from "../stages/quantile-threshold.ts";
 import { tokenDeltaConfig } from "../stages/token-delta.ts";
-import { maskConfig, quantileThresholdConfig } from "./provisional.ts";
 
 export const STAGE_CONFIGS = {
   decode: decodeConfig,

@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+"use strict";
+/*
+ * Starts the command line: from src/ through tsx in a clone, from dist/ in an installed package.
+ *
+ * CommonJS on purpose: an ES module entry has used libuv's thread pool before its first line runs, and the pool's
+ * size is read once, at first use. MALLOC_ARENA_MAX is read before any of this; it is set for the processes that
+ * the run starts. (docs/adr/0002-how-it-starts.md)
+ */
+const { existsSync } = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+const { pathToFileURL } = require("node:url");
+
+process.env.UV_THREADPOOL_SIZE ??= String(Math.max(4, Math.min(64, os.availableParallelism() + 2)));
+process.env.MALLOC_ARENA_MAX ??= "2";
+
+const root = path.join(__dirname, "..");
+
+async function start() {
+  const source = path.join(root, "src", "cli", "main.ts");
+  const isClone = existsSync(source);
+  if (isClone) (await import("tsx/esm/api")).register();
+  const entry = isClone ? source : path.join(root, "dist", "cli", "main.js");
+  const { main } = await import(pathToFileURL(entry).href);
+  return main(process.argv.slice(2));
+}
+
+// Workers and threads must not keep a finished process alive: output is flushed, then it ends.
+const end = (code) => process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
+
+process.stdout.on("error", (error) => process.exit(error.code === "EPIPE" ? 0 : 1));
+start().then(end, (error) => {
+  console.error(error);
+  end(1);
+});

@@ -1,0 +1,144 @@
+/** A checked configuration to a plan: stages, schemas, hashes. `checkPlan` touches nothing; `buildPlan` reads the model's folder. */
+import type { Schema } from "apache-arrow";
+import { samplesSchema } from "../core/columns.ts";
+import type { InferenceStatistics, Plan } from "../core/plan.ts";
+import type { ModelDescription, ScorerReport, ScoreStatistics } from "../model/contract.ts";
+import { loadModel } from "../model/load-model.ts";
+import { describeBlur } from "../stages/blur.ts";
+import { packInferenceBatches } from "../stages/inference-batches.ts";
+import { topPercentTarget } from "../stages/quantile-threshold.ts";
+import { type BuiltStages, buildStages, flowSchemas, type SchemaStep, unreadModel } from "./build-stages.ts";
+import { canonicalDigest } from "./canonical-json.ts";
+import { libraryVersions } from "./library-versions.ts";
+import type { PipelineConfig } from "./pipeline-config.ts";
+import { openOutputFolder, openSource } from "./provisional.ts";
+import { resolveResources } from "./resources.ts";
+
+export interface CheckedPlan {
+  /** Kinds of all stages in their order, the implicit one included. */
+  readonly stages: readonly string[];
+  readonly steps: readonly SchemaStep[];
+  readonly selection: Schema;
+}
+
+/** The plan as far as it can be known without opening model or data. Throws PlanError. */
+export function checkPlan(config: PipelineConfig): CheckedPlan {
+  const devices = devicesOf(config);
+  const stages = buildStages(config.stages, { model: unreadModel(config.model.path), devices, resources: resolveResources(config.resources, devices) });
+  const { steps, selection } = flowSchemas(stages, samplesSchema);
+  return { stages: [...stages.map, stages.threshold, stages.mask].map((stage) => stage.kind), steps, selection };
+}
+
+export interface BuildPlanOptions {
+  /** Selections to make in place of the configured ones, in percent: `pipeline select --top`. */
+  readonly topPercents?: readonly number[];
+}
+
+/** Reads and checks the model's folder and the input's schema; starts nothing. Throws PlanError. */
+export async function buildPlan(config: PipelineConfig, { topPercents }: BuildPlanOptions = {}): Promise<Plan> {
+  const devices = devicesOf(config);
+  const resources = resolveResources(config.resources, devices);
+  const [model, source] = await Promise.all([loadModel(config.model), openSource(config.source)]);
+  const inference = new InferenceRecord(model.description);
+  const stages = buildStages(config.stages, {
+    model,
+    devices,
+    resources,
+    onStatistics: (statistics) => inference.add(statistics),
+    onScorer: (scorer) => (inference.report = scorer.report),
+  });
+  const { scores: schema } = flowSchemas(stages, source.schema);
+  const canonical = canonicalPlan(config, model.description, stages, schema.samples);
+  const scores_hash = canonicalDigest(canonical.scores);
+  const versions = libraryVersions();
+  const { path, compression } = config.output;
+  return {
+    name: config.name,
+    source,
+    stages: stages.map,
+    schema,
+    threshold: stages.threshold,
+    mask: stages.mask,
+    targets: topPercents?.map(topPercentTarget) ?? null,
+    packBatches: (lengths) => packInferenceBatches(lengths, config.stages.paired_inference),
+    resources,
+    max_reject_fraction: config.max_reject_fraction,
+    output: {
+      path,
+      compression,
+      open: (options) => openOutputFolder(path, { ...options, compression, schema: schema.samples, scores_hash, canonical: canonical.scores }),
+    },
+    scores_hash,
+    plan_hash: canonicalDigest(canonical),
+    canonical,
+    describeModel: () => inference.describeModel(),
+    blur: describeBlur(config.stages.blur),
+    inferenceStatistics: () => inference.statistics,
+    versions,
+    warnings: model.warnings.map((message) => ({ code: "model", message })),
+  };
+}
+
+/** Collects what the scorer says while the run goes on. */
+class InferenceRecord {
+  report: ScorerReport | undefined;
+  statistics: InferenceStatistics = { session_ms: 0, num_positions: 0, num_padding: 0 };
+  readonly #model: ModelDescription;
+
+  constructor(model: ModelDescription) {
+    this.#model = model;
+  }
+
+  add({ session_ms, num_positions, num_padding }: ScoreStatistics): void {
+    const sum = this.statistics;
+    this.statistics = {
+      session_ms: sum.session_ms + session_ms,
+      num_positions: sum.num_positions + num_positions,
+      num_padding: sum.num_padding + num_padding,
+    };
+  }
+
+  describeModel(): Readonly<Record<string, unknown>> {
+    const { execution_provider, head } = this.report ?? {};
+    return { ...this.#model, ...(execution_provider === undefined ? {} : { execution_provider, head }) };
+  }
+}
+
+function devicesOf(config: PipelineConfig): readonly string[] {
+  return typeof config.model.device === "string" ? [config.model.device] : config.model.device;
+}
+
+/** Raised when what the canonical plan holds changes its meaning. */
+const CANONICAL_VERSION = 1;
+
+/** Everything that changes a stored score, and what changes a selection. Places of files are no part of it, their content is. */
+function canonicalPlan(config: PipelineConfig, model: ModelDescription, stages: BuiltStages, scores: Schema): Plan["canonical"] {
+  const { path: _path, ...modelContent } = model;
+  const stageEntry = (stage: { readonly kind: string; readonly version: number; readonly config: unknown }) => ({
+    kind: stage.kind,
+    version: stage.version,
+    // What blur does, not how it was written: an omitted sigma and its default are one plan.
+    config: stage.kind === "blur" ? describeBlur(config.stages.blur) : stage.config,
+  });
+  return {
+    scores: {
+      canonical_version: CANONICAL_VERSION,
+      source: sourceIdentity(config),
+      model: {
+        ...modelContent,
+        pad_to_square: config.model.pad_to_square,
+        // cpu, cuda and webgpu differ in the last bits; cuda:0 and cuda:1 do not.
+        device_classes: [...new Set(devicesOf(config).map((device) => device.split(":")[0]!))].sort(),
+      },
+      stages: stages.map.map(stageEntry),
+      schema: scores.fields.map((field) => `${field.name}: ${String(field.type)}${field.nullable ? " | null" : ""}`),
+    },
+    selection: { stages: [stages.threshold, stages.mask].map(stageEntry) },
+  };
+}
+
+/** The source without the places of its files: what is in them is in the splits' digests. */
+function sourceIdentity({ source }: PipelineConfig): Readonly<Record<string, unknown>> {
+  const { annotations: _annotations, image_root: _imageRoot, ...identity } = source;
+  return identity;
+}
