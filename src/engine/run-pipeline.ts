@@ -1,0 +1,202 @@
+import { randomUUID } from "node:crypto";
+import { PlanError } from "../core/errors.ts";
+import type { OutputFolder, SplitRecord } from "../core/output.ts";
+import type { OpenOutputOptions, Plan, RunSummary } from "../core/plan.ts";
+import type { Phase, ProgressEvent, RunObserver } from "../core/progress.ts";
+import type { Split } from "../core/source.ts";
+import { identifyInput, makeManifest, selectionsOf, withSelections, type InputIdentity, type Manifest } from "./manifest.ts";
+import { runScorePhase } from "./score-phase.ts";
+import { runSelectPhase } from "./select-phase.ts";
+
+export interface RunOptions extends OpenOutputOptions {
+  readonly observer: RunObserver;
+  /** Aborted with the error that the run is to end with. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Carries a plan out: scan, score, publish, select, manifest, `_SUCCESS`. What an earlier run committed is not done
+ * again, and where all is done nothing is.
+ * Throws PlanError (empty input, scores of another plan), LockedError, StageError, ResourceExhaustedError, and the
+ * signal's reason once it aborts; committed splits stay.
+ */
+export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunSummary> {
+  const { signal } = options;
+  const watch = new Stopwatch(options.observer);
+  for (const warning of plan.warnings) watch.observer.report({ event: "warning", ...warning });
+
+  const splits = await watch.phase("scan", () => scan(plan, signal));
+  const input = identifyInput(splits);
+  const output = await plan.output.open({ fresh: options.fresh, retry_rejects: options.retry_rejects });
+  try {
+    const finished = await finishedBefore(plan, output, input);
+    if (finished) return upToDate(plan, finished, watch, splits);
+
+    await output.invalidate();
+    const numReused = splits.filter((split) => output.committed().has(split.digest)).length;
+    const doneRecords = splits.reduce((sum, split) => sum + (output.committed().has(split.digest) ? split.num_records : 0), 0);
+    const stage_ms = await watch.phase("score", () => runScorePhase(plan, output, splits, { observer: watch.observer, signal }), {
+      num_records: input.num_records,
+      num_records_done: doneRecords,
+    });
+    const digests = splits.map((split) => split.digest);
+    await watch.phase("publish", () => output.publishScores(digests, { final: true }));
+    const records = digests.map((digest) => output.committed().get(digest)!);
+    const counts = sumCounts(records);
+    warnOfTokens(counts, watch.observer);
+    const { selections, words } = await watch.phase("select", () =>
+      runSelectPhase(plan, output, { observer: watch.observer, signal, records, with_words: true }),
+    );
+
+    const success = counts.num_rejected <= plan.max_reject_fraction * counts.num_read;
+    const summary: RunSummary = {
+      run_id: randomUUID(),
+      output_path: output.path,
+      up_to_date: false,
+      success,
+      num_splits: splits.length,
+      num_splits_reused: numReused,
+      counts,
+      selections,
+      words,
+      ...watch.result(),
+    };
+    const described = { ...(await plan.source.describe()), ...input };
+    await output.finish(makeManifest(plan, { summary, started_at: watch.startedAt, input: described, stage_ms }), success);
+    return summary;
+  } finally {
+    await output.close();
+  }
+}
+
+/**
+ * Further selections from the scores of a finished run, without reading the source or loading the model. They are
+ * added to its manifest. Throws PlanError where the run is not finished.
+ */
+export async function selectAgain(plan: Plan, options: RunOptions): Promise<RunSummary> {
+  const watch = new Stopwatch(options.observer);
+  const output = await plan.output.open({ fresh: false, retry_rejects: false });
+  try {
+    const manifest = (await output.readManifest()) as (Manifest & Readonly<Record<string, unknown>>) | undefined;
+    const complete = await output.isComplete();
+    if (!manifest || manifest.scores_hash !== plan.scores_hash) {
+      throw new PlanError(`${output.path} holds no finished scores of this configuration`, {
+        remedy: "run `pipeline run` with the same file first",
+      });
+    }
+    await output.invalidate();
+    const { selections } = await watch.phase("select", () =>
+      runSelectPhase(plan, output, { observer: watch.observer, signal: options.signal, with_words: false }),
+    );
+    await output.finish(withSelections(manifest, selections), complete);
+    return {
+      ...pastSummary(output.path, manifest),
+      success: complete,
+      up_to_date: false,
+      num_splits: manifest.input.num_splits,
+      num_splits_reused: manifest.input.num_splits,
+      selections,
+      ...watch.result(),
+    };
+  } finally {
+    await output.close();
+  }
+}
+
+async function scan(plan: Plan, signal: AbortSignal): Promise<Split[]> {
+  const splits: Split[] = [];
+  for await (const split of plan.source.splits(signal)) splits.push(split);
+  if (splits.length === 0) {
+    const described = JSON.stringify(await plan.source.describe());
+    throw new PlanError(`the source has no records: ${described}`, { remedy: "check the path and the format of the source" });
+  }
+  return splits;
+}
+
+async function finishedBefore(plan: Plan, output: OutputFolder, input: InputIdentity): Promise<Manifest | undefined> {
+  if (!(await output.isComplete())) return undefined;
+  const manifest = (await output.readManifest()) as Manifest | undefined;
+  const same = manifest?.plan_hash === plan.plan_hash && manifest.input.digest === input.digest;
+  // After retry_rejects the folder may be complete and yet have splits to do.
+  return same && output.committed().size >= input.num_splits ? manifest : undefined;
+}
+
+function pastSummary(output_path: string, manifest: Manifest): Pick<RunSummary, "run_id" | "output_path" | "counts" | "words"> {
+  return { run_id: manifest.run_id, output_path, counts: manifest.counts, words: manifest.words };
+}
+
+function upToDate(plan: Plan, manifest: Manifest, watch: Stopwatch, splits: readonly Split[]): RunSummary {
+  return {
+    ...pastSummary(plan.output.path, manifest),
+    up_to_date: true,
+    success: true,
+    num_splits: splits.length,
+    num_splits_reused: splits.length,
+    selections: selectionsOf(manifest),
+    ...watch.result(),
+    warnings: manifest.warnings,
+  };
+}
+
+function sumCounts(records: readonly SplitRecord[]): RunSummary["counts"] {
+  const rejects_by_code: Partial<Record<keyof SplitRecord["rejects_by_code"], number>> = {};
+  for (const record of records) {
+    for (const [code, count] of Object.entries(record.rejects_by_code) as [keyof SplitRecord["rejects_by_code"], number][]) {
+      rejects_by_code[code] = (rejects_by_code[code] ?? 0) + count;
+    }
+  }
+  const sum = (read: (record: SplitRecord) => number) => records.reduce((total, record) => total + read(record), 0);
+  return {
+    num_read: sum((record) => record.num_records),
+    num_scored: sum((record) => record.num_scored),
+    num_text_only: sum((record) => record.num_text_only),
+    num_rejected: Object.values(rejects_by_code).reduce((total, count) => total + count, 0),
+    rejects_by_code,
+    num_tokens: sum((record) => record.num_tokens),
+    num_truncated_tokens: sum((record) => record.num_truncated_tokens),
+    num_unknown_tokens: sum((record) => record.num_unknown_tokens),
+  };
+}
+
+function warnOfTokens(counts: RunSummary["counts"], observer: RunObserver): void {
+  const share = (count: number) => `${count} of ${counts.num_tokens} answer tokens (${((100 * count) / counts.num_tokens).toFixed(1)}%)`;
+  if (counts.num_unknown_tokens > 0) {
+    const message = `${share(counts.num_unknown_tokens)} are unknown to the model's tokenizer; their VIG means little`;
+    observer.report({ event: "warning", code: "unknown_tokens", message });
+  }
+  if (counts.num_truncated_tokens > 0) {
+    const message = `max_length cut off ${counts.num_truncated_tokens} answer tokens, beside the ${counts.num_tokens} that were scored`;
+    observer.report({ event: "warning", code: "truncated_tokens", message });
+  }
+}
+
+/** Times phases, and keeps the warnings that pass through on their way to the observer. */
+class Stopwatch {
+  readonly startedAt = new Date();
+  readonly observer: RunObserver;
+  readonly #start = performance.now();
+  readonly #byPhase: Record<string, number> = {};
+  readonly #warnings: { readonly code: Extract<ProgressEvent, { event: "warning" }>["code"]; readonly message: string }[] = [];
+
+  constructor(observer: RunObserver) {
+    this.observer = {
+      report: (event) => {
+        if (event.event === "warning") this.#warnings.push({ code: event.code, message: event.message });
+        observer.report(event);
+      },
+    };
+  }
+
+  async phase<T>(phase: Phase, work: () => Promise<T>, totals: { readonly num_records?: number; readonly num_records_done?: number } = {}): Promise<T> {
+    const start = performance.now();
+    this.observer.report({ event: "phase_started", phase, ...totals });
+    const result = await work();
+    this.#byPhase[phase] = performance.now() - start;
+    this.observer.report({ event: "phase_finished", phase, duration_ms: this.#byPhase[phase] });
+    return result;
+  }
+
+  result(): Pick<RunSummary, "warnings" | "duration_ms" | "duration_ms_by_phase"> {
+    return { warnings: this.#warnings, duration_ms: performance.now() - this.#start, duration_ms_by_phase: this.#byPhase };
+  }
+}
