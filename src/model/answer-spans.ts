@@ -1,0 +1,76 @@
+import type { Message } from "../core/sample.ts";
+import type { PrepareReject } from "./contract.ts";
+import type { ChatTemplate } from "./chat-template.ts";
+
+/** Tokens start (inclusive) to end (exclusive) are one assistant turn with its end-of-turn token. */
+export interface AnswerSpan {
+  readonly start: number;
+  readonly end: number;
+  /** The turn's text, as the conversation has it. */
+  readonly answer: string;
+}
+
+export interface RenderedConversation {
+  readonly ids: number[];
+  readonly spans: readonly AnswerSpan[];
+}
+
+/** `tokenize` gives the ids of a rendered text, images expanded as the model's family wants. */
+export type Tokenize = (text: string) => number[];
+
+/**
+ * The conversation's ids and where its answers lie.
+ * The conversation is rendered up to each answer and behind it; each rendering must be a prefix of the next, as text
+ * and as tokens. White space that a template puts after an answer's last token is not supervised.
+ * Rejects: tokenization_mismatch.
+ */
+export function renderConversation(
+  messages: readonly Message[],
+  template: ChatTemplate,
+  tokenize: Tokenize,
+): RenderedConversation | PrepareReject {
+  const answers = messages.flatMap(({ role }, turn) => (role === "assistant" ? [turn] : []));
+  let whole: string;
+  const bounds: { prompt: string; answered: string; turn: number }[] = [];
+  try {
+    whole = template.render(messages, false);
+    for (const turn of answers) {
+      const last = turn === messages.length - 1;
+      const answered = last ? whole : template.render(messages.slice(0, turn + 1), false);
+      bounds.push({ prompt: promptOf(messages, turn, answered, template), answered: answered.trimEnd(), turn });
+    }
+  } catch (cause) {
+    return mismatch(`the chat template refuses the conversation: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+  const ids = tokenize(whole);
+  const spans: AnswerSpan[] = [];
+  for (const { prompt, answered, turn } of bounds) {
+    if (!answered.startsWith(prompt) || !whole.startsWith(answered)) {
+      return mismatch(`turn ${turn + 1} is rendered differently once the conversation goes on`);
+    }
+    const start = prefixLength(tokenize(prompt), ids);
+    const end = answered === whole ? ids.length : prefixLength(tokenize(answered), ids);
+    if (start === undefined || end === undefined) {
+      return mismatch(`the tokens of turn ${turn + 1} run into those of its neighbour`);
+    }
+    if (end > start) spans.push({ start, end, answer: messages[turn]!.content });
+  }
+  return { ids, spans };
+}
+
+/** The rendering that ends just before an answer's first token. */
+function promptOf(messages: readonly Message[], turn: number, answered: string, template: ChatTemplate): string {
+  const prompt = template.render(messages.slice(0, turn), true);
+  if (template.prompts_answer) return prompt;
+  const begin = answered.indexOf(messages[turn]!.content.trim(), prompt.length);
+  return begin < 0 ? prompt : answered.slice(0, begin).trimEnd();
+}
+
+/** The length of `prefix` if `ids` begins with it. */
+function prefixLength(prefix: readonly number[], ids: readonly number[]): number | undefined {
+  return prefix.length <= ids.length && prefix.every((id, i) => id === ids[i]) ? prefix.length : undefined;
+}
+
+function mismatch(message: string): PrepareReject {
+  return { code: "tokenization_mismatch", message };
+}

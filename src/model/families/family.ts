@@ -1,0 +1,116 @@
+import type { ImageSize, ViewPlan } from "../contract.ts";
+import type { ChatTemplate } from "../chat-template.ts";
+import type { GraphValue } from "../graph-file.ts";
+import type { GraphName } from "../model-config.ts";
+import type { TextTokenizer } from "../tokenizer.ts";
+
+export type Json = Readonly<Record<string, unknown>>;
+
+/** What a family reads of a model folder; plain data, so that it can be sent to a worker. */
+export interface FamilyFolder {
+  /** config.json. */
+  readonly config: Json;
+  /** preprocessor_config.json, or the image_processor part of processor_config.json. */
+  readonly preprocessor: Json;
+  /** processor_config.json. */
+  readonly processor: Json;
+  readonly inputs: Readonly<Record<GraphName, readonly GraphValue[]>>;
+  readonly outputs: Readonly<Record<GraphName, readonly GraphValue[]>>;
+  readonly pad_to_square: boolean | undefined;
+}
+
+/** One variant of one view: RGB uint8, [height, width, 3]. */
+export interface PixelView extends ImageSize {
+  readonly pixels: Uint8Array;
+}
+
+/** A tensor in plain data: int64 values are held in an Int32Array; float32 values are converted where a graph wants float16. */
+export interface PlainTensor {
+  readonly type: "float32" | "int64" | "bool";
+  readonly dims: readonly number[];
+  readonly data: Float32Array | Int32Array | Uint8Array;
+}
+
+/** One run of the vision encoder over several images. */
+export interface VisionCall {
+  /** Indices of the images in it. */
+  readonly images: readonly number[];
+  readonly feeds: Readonly<Record<string, PlainTensor>>;
+  /** The feature rows of each of `images`, [rows, hidden], from the graph's outputs. */
+  features(outputs: Readonly<Record<string, { readonly dims: readonly number[]; readonly data: Float32Array }>>): Float32Array[];
+}
+
+/** What stands in the text where an image is shown. */
+export interface ImageText {
+  /** Every run of image tokens is written as one image token. */
+  readonly text: string;
+  /** Length of each run. */
+  readonly runs: readonly number[];
+}
+
+/** An image as the decoder's positions see it. */
+export interface PlacedImage {
+  readonly views: readonly ImageSize[];
+}
+
+/** How one family of models is fed. Everything not said here is the same for all of them. */
+export interface Family {
+  /** The id that stands for one feature row in input_ids; negative where the tokenizer has no such token. */
+  readonly image_token_id: number;
+  /** What chat templates write where an image stands, and is replaced by ImageText. Undefined: the image token itself. */
+  readonly placeholder?: string;
+  /** What stands for `<image>` in templates over plain text. Undefined: the placeholder. */
+  readonly inline_placeholder?: string;
+  readonly needs_image_sizes: boolean;
+  readonly max_images: number;
+  readonly warnings: readonly string[];
+  /** The template of checkpoints that ship none. */
+  template(tokenizer: TextTokenizer, placeholder: string): ChatTemplate;
+  imageText(size: ImageSize | undefined, imageToken: string): ImageText;
+  views(size: ImageSize): readonly ViewPlan[];
+  /** Each image is one variant's views. Images of equal shape share a call. */
+  visionCalls(images: readonly (readonly PixelView[])[]): VisionCall[];
+  /** 1, or 3 for rotary positions with a row each for time, height and width. */
+  readonly position_rows: 1 | 3;
+  /** Position ids of a sequence, [position_rows, sequence]. */
+  positions(input_ids: Int32Array, images: readonly PlacedImage[]): Int32Array;
+  /** token_type_ids of a sequence, for the graphs that have them. `padding_type` fills rows up. */
+  tokenTypes?(input_ids: Int32Array, answer_positions: Int32Array): Int32Array;
+  readonly padding_type?: number;
+}
+
+export interface FamilyEntry {
+  readonly model_types: readonly string[];
+  open(folder: FamilyFolder): Family;
+}
+
+/** Positions start, start + 1, ... */
+export function countingPositions(input_ids: Int32Array, start: number): Int32Array {
+  return Int32Array.from(input_ids, (_, i) => start + i);
+}
+
+/** Indices of images put together by equal `shape`, at most `limit` of them in a group, in order. */
+export function groupByShape<T>(images: readonly T[], shape: (image: T) => string, limit: (image: T) => number): number[][] {
+  const open = new Map<string, number[]>();
+  const groups: number[][] = [];
+  images.forEach((image, index) => {
+    const key = shape(image);
+    let group = open.get(key);
+    if (group === undefined || group.length >= limit(image)) {
+      group = [];
+      open.set(key, group);
+      groups.push(group);
+    }
+    group.push(index);
+  });
+  return groups;
+}
+
+export function object(value: unknown): Json {
+  return typeof value === "object" && value !== null ? (value as Json) : {};
+}
+
+export function integerOf(source: Json, ...keys: readonly string[]): number | undefined {
+  for (const key of keys) if (typeof source[key] === "number") return source[key];
+  return undefined;
+}

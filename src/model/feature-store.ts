@@ -1,0 +1,33 @@
+import type { PlacedImage } from "./families/family.ts";
+
+/** An image's features, clean and blurred, each [rows, hidden]. */
+export interface ImageFeatures extends PlacedImage {
+  readonly clean: Float32Array;
+  readonly blurred: Float32Array;
+}
+
+/** Features of the images of the splits in work, each kept until its last use. */
+export class FeatureStore {
+  readonly #splits = new Map<number, Map<string, { features: ImageFeatures; uses: number }>>();
+
+  put(split: number, key: string, features: ImageFeatures, uses: number): void {
+    let images = this.#splits.get(split);
+    if (!images) this.#splits.set(split, (images = new Map()));
+    images.set(key, { features, uses });
+  }
+
+  get(split: number, key: string): ImageFeatures | undefined {
+    return this.#splits.get(split)?.get(key)?.features;
+  }
+
+  /** One sequence that shows the image is done. */
+  release(split: number, key: string): void {
+    const images = this.#splits.get(split);
+    const entry = images?.get(key);
+    if (entry && --entry.uses <= 0) images!.delete(key);
+  }
+
+  closeSplit(split: number): void {
+    this.#splits.delete(split);
+  }
+}

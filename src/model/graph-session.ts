@@ -1,0 +1,177 @@
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { InferenceSession, listSupportedBackends, Tensor } from "onnxruntime-node";
+import { PlanError, ResourceExhaustedError, StageError } from "../core/errors.ts";
+import type { PlainTensor } from "./families/family.ts";
+import { fromFloat16, toFloat16 } from "./float16.ts";
+import type { GraphValue, SessionSource } from "./graph-file.ts";
+
+export interface SessionOptions {
+  readonly device: string;
+  readonly num_threads: number;
+}
+
+export interface FloatOutput {
+  readonly dims: readonly number[];
+  /** Half-precision outputs are widened. Owned by the caller. */
+  readonly data: Float32Array;
+}
+
+/** One graph in onnxruntime. A process opens each graph once and never reloads it: reloading leaks. */
+export interface GraphSession {
+  readonly name: string;
+  readonly inputs: readonly GraphValue[];
+  readonly outputs: readonly GraphValue[];
+  /** Milliseconds inside session.run so far. */
+  session_ms: number;
+  /**
+   * Runs the graph for the named outputs, which must be floats.
+   * Throws StageError where onnxruntime refuses, ResourceExhaustedError where memory runs out.
+   */
+  run(feeds: Readonly<Record<string, PlainTensor>>, outputs: readonly string[]): Promise<Record<string, FloatOutput>>;
+  release(): Promise<void>;
+}
+
+/** Throws PlanError where the device can't be had or the graph can't be loaded. */
+export async function openSession(name: string, source: SessionSource, options: SessionOptions): Promise<GraphSession> {
+  const session = await createSession(name, source, options);
+  const inputs = session.inputMetadata.map(graphValue);
+  const types = new Map(inputs.map((input) => [input.name, input.type]));
+  const graph: GraphSession = {
+    name,
+    inputs,
+    outputs: session.outputMetadata.map(graphValue),
+    session_ms: 0,
+    async run(feeds, outputs) {
+      const tensors: Record<string, Tensor> = {};
+      for (const [key, value] of Object.entries(feeds)) tensors[key] = tensorOf(value, types.get(key) ?? value.type);
+      const started = performance.now();
+      const results = await session.run(tensors, outputs).catch((cause: unknown) => {
+        throw runError(name, cause);
+      });
+      graph.session_ms += performance.now() - started;
+      const found: Record<string, FloatOutput> = {};
+      for (const key of outputs) {
+        const tensor = results[key] as Tensor;
+        found[key] = { dims: tensor.dims, data: floatsOf(name, tensor) };
+        tensor.dispose();
+      }
+      return found;
+    },
+    release: () => session.release(),
+  };
+  return graph;
+}
+
+async function createSession(name: string, source: SessionSource, { device, num_threads }: SessionOptions): Promise<InferenceSession> {
+  const options: InferenceSession.SessionOptions = {
+    executionProviders: [executionProvider(device)],
+    intraOpNumThreads: num_threads,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: "all",
+    logSeverityLevel: 3,
+    // Batches differ in shape: a pattern planned for one shape is wrong for the next.
+    enableMemPattern: false,
+  };
+  try {
+    if ("path" in source) return await InferenceSession.create(source.path, options);
+    const session = { model_external_initializers_file_folder_path: source.external_folder };
+    return await InferenceSession.create(source.bytes, { ...options, extra: { session } });
+  } catch (cause) {
+    throw loadError(name, device, cause);
+  }
+}
+
+/** Never names a second provider: onnxruntime would fall back to it without a word. */
+function executionProvider(device: string): InferenceSession.ExecutionProviderConfig {
+  const [kind, index] = device.split(":");
+  const bundled = listSupportedBackends().map((backend) => backend.name);
+  if (!bundled.includes(kind!)) {
+    throw new PlanError(`device ${device} is not available: this onnxruntime-node has ${bundled.join(", ")}`, {
+      remedy:
+        kind === "cuda"
+          ? "install onnxruntime-node with its CUDA libraries (its install script fetches them), or set model.device to cpu"
+          : "set model.device to cpu",
+    });
+  }
+  return kind === "cuda" ? { name: "cuda", deviceId: Number(index ?? 0) } : kind!;
+}
+
+function loadError(name: string, device: string, cause: unknown): PlanError {
+  if (cause instanceof PlanError) return cause;
+  const text = messageOf(cause);
+  if (device !== "cpu" && /adapter|device|provider|cuda|vulkan|webgpu|library/i.test(text)) {
+    return new PlanError(`device ${device} is not available: ${text}`, {
+      cause,
+      remedy: device === "webgpu" ? "install the Vulkan loader, the driver's ICD and the X11 client libraries, or set model.device to cpu" : "check the CUDA installation, or set model.device to cpu",
+    });
+  }
+  if (isOutOfMemory(text)) {
+    return new PlanError(`not enough memory to load ${name}: ${text}`, { cause, remedy: "use fewer workers, a smaller dtype, or a larger machine" });
+  }
+  return new PlanError(`onnxruntime can't load ${name}: ${text}`, {
+    cause,
+    remedy: "check that the file is whole and that its operators are in onnxruntime 1.30; custom operator libraries are not loaded",
+  });
+}
+
+function runError(name: string, cause: unknown): StageError | ResourceExhaustedError {
+  const text = messageOf(cause);
+  if (isOutOfMemory(text)) {
+    return new ResourceExhaustedError(`out of memory in ${name}: ${text}`, { cause, remedy: "lower max_batch_tokens or the number of workers" });
+  }
+  return new StageError(`${name} failed: ${text}`, { cause, remedy: "run pipeline doctor to see the graphs' inputs and outputs" });
+}
+
+function isOutOfMemory(text: string): boolean {
+  return /bad_alloc|out of memory|failed to allocate|allocat.*failed/i.test(text);
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+function graphValue(value: InferenceSession.ValueMetadata): GraphValue {
+  return value.isTensor ? { name: value.name, type: value.type, dims: value.shape } : { name: value.name, type: "no tensor", dims: [] };
+}
+
+function tensorOf({ type, dims, data }: PlainTensor, wanted: string): Tensor {
+  if (type === "int64") return new Tensor("int64", bigIntegers(data as Int32Array), dims);
+  if (type === "bool") return new Tensor("bool", data as Uint8Array, dims);
+  if (wanted === "float16") return float16Tensor(toFloat16(data as Float32Array), dims);
+  return new Tensor("float32", data as Float32Array, dims);
+}
+
+/** Nodes from 24 on have a Float16Array, and onnxruntime-common then wants it. */
+function float16Tensor(bits: Uint16Array, dims: readonly number[]): Tensor {
+  const native = (globalThis as { Float16Array?: new (buffer: ArrayBufferLike) => Uint16Array }).Float16Array;
+  return new Tensor("float16", native ? new native(bits.buffer) : bits, dims);
+}
+
+/** int64 values by their 32-bit halves, low half first. */
+function bigIntegers(values: Int32Array): BigInt64Array {
+  const halves = new Int32Array(values.length * 2);
+  for (let i = 0; i < values.length; i++) {
+    halves[2 * i] = values[i]!;
+    halves[2 * i + 1] = values[i]! < 0 ? -1 : 0;
+  }
+  return new BigInt64Array(halves.buffer);
+}
+
+function floatsOf(name: string, tensor: Tensor): Float32Array {
+  if (tensor.type === "float32") return tensor.data as Float32Array;
+  if (tensor.type === "float16") {
+    const { buffer, byteOffset, length } = tensor.data as unknown as Uint16Array;
+    return fromFloat16(new Uint16Array(buffer, byteOffset, length));
+  }
+  throw new StageError(`${name} gives ${tensor.type} where floats are expected`, { remedy: "export the model with float outputs" });
+}
+
+/** Reads a cut graph from the cache in the form that its weights need. */
+export async function cutGraphSource(path: string, external_folder: string | undefined): Promise<SessionSource> {
+  return external_folder === undefined ? { path } : { bytes: await readFile(path), external_folder };
+}
+
+export function graphLabel(path: string): string {
+  return basename(path);
+}

@@ -1,0 +1,92 @@
+import type { ChatTemplate } from "./chat-template.ts";
+import { folderTemplate } from "./chat-template.ts";
+import type { Model } from "./contract.ts";
+import { PlanError } from "../core/errors.ts";
+import { llavaV1Template } from "./chat-template.ts";
+import { type Family, type FamilyFolder, integerOf, type Json, object } from "./families/family.ts";
+import { familyOf } from "./families/registry.ts";
+import { GRAPH_NAMES, type GraphName, type ModelConfig, modelConfig, type ModelOptions } from "./model-config.ts";
+import { type ModelFolder, readModelFolder } from "./model-folder.ts";
+import { prepareSample } from "./prepare.ts";
+import { openScorer } from "./scorer.ts";
+import { createTokenizer, type TextTokenizer } from "./tokenizer.ts";
+
+/** max_length where neither the configuration nor the model gives a smaller one: LLaVA's own. */
+const DEFAULT_MAX_LENGTH = 2048;
+
+/**
+ * The model of a folder, read and checked; no session is opened and no process started.
+ * `options.path` is absolute or relative to the working directory.
+ * Throws PlanError for a missing or damaged file and for a family that is not supported.
+ */
+export async function loadModel(options: ModelOptions): Promise<Model> {
+  const config = modelConfig.parse(options);
+  const folder = await readModelFolder(config.path, config.dtype);
+  const model_type = String(folder.config["model_type"]);
+  const familyFolder = familyFolderOf(folder, config);
+  const family = familyOf(model_type).open(familyFolder);
+  const tokenizer = createTokenizer(folder.tokenizer, folder.tokenizer_config);
+  const { template, warnings } = chooseTemplate(folder, config, family, tokenizer);
+  const max_length = config.max_length ?? ownMaxLength(folder);
+  const parts = { tokenizer, template, family, max_length };
+  return {
+    description: {
+      path: config.path,
+      model_type,
+      dtype: folder.dtype,
+      digests: folder.digests,
+      max_length,
+      template: template.name,
+    },
+    warnings: [...family.warnings, ...warnings],
+    needs_image_sizes: family.needs_image_sizes,
+    prepare: (sample, image_sizes) => prepareSample(sample, image_sizes, parts),
+    views: (size) => family.views(size),
+    openScorer: (scorerOptions, signal) => openScorer({ model_type, folder, familyFolder, max_length }, scorerOptions, signal),
+  };
+}
+
+export function familyFolderOf(folder: ModelFolder, config: ModelConfig): FamilyFolder {
+  const values = (side: "inputs" | "outputs") =>
+    Object.fromEntries(GRAPH_NAMES.map((name) => [name, folder.graphs[name][side]])) as Record<GraphName, FamilyFolder["inputs"][GraphName]>;
+  return {
+    config: folder.config,
+    preprocessor: folder.preprocessor,
+    processor: folder.processor,
+    inputs: values("inputs"),
+    outputs: values("outputs"),
+    pad_to_square: config.pad_to_square,
+  };
+}
+
+function chooseTemplate(
+  folder: ModelFolder,
+  config: ModelConfig,
+  family: Family,
+  tokenizer: TextTokenizer,
+): { template: ChatTemplate; warnings: string[] } {
+  const placeholder = family.placeholder ?? tokenizer.tokenOf(family.image_token_id) ?? "<image>";
+  const inline = family.inline_placeholder ?? placeholder;
+  if (config.template === "llava_v1") return { template: llavaV1Template(tokenizer, inline), warnings: [] };
+  if (folder.chat_template !== undefined) {
+    return { template: folderTemplate(folder.chat_template, tokenizer, inline), warnings: [] };
+  }
+  if (config.template === "folder") {
+    throw new PlanError(`the model folder ${config.path} has no chat template`, {
+      remedy: "add chat_template.jinja, or set model.template to llava_v1",
+    });
+  }
+  const template = family.template(tokenizer, inline);
+  return { template, warnings: [`the model folder has no chat template: using ${template.name}`] };
+}
+
+/** The smallest limit that the folder names, at most DEFAULT_MAX_LENGTH. */
+function ownMaxLength(folder: ModelFolder): number {
+  const text: Json = { ...folder.config, ...object(folder.config["text_config"]) };
+  const limits = [
+    integerOf(text, "max_position_embeddings"),
+    integerOf(folder.tokenizer_config, "model_max_length"),
+    DEFAULT_MAX_LENGTH,
+  ];
+  return Math.min(...limits.filter((limit) => limit !== undefined));
+}

@@ -1,0 +1,279 @@
+import { PlanError, StageError } from "../core/errors.ts";
+import type { ImageInput, ScorerReport, ScoreStatistics, Sequence, SequenceNlls } from "./contract.ts";
+import { decoderFeeds, type DecoderRow } from "./decoder-batch.ts";
+import type { Family, PixelView, PlainTensor } from "./families/family.ts";
+import { familyOf } from "./families/registry.ts";
+import { FeatureStore, type ImageFeatures } from "./feature-store.ts";
+import { sessionSource } from "./graph-file.ts";
+import { cutGraphSource, type GraphSession, openSession } from "./graph-session.ts";
+import { logProb } from "./log-probs.ts";
+import { LOG_PROBS_OUTPUT, ROWS_INPUT, TARGETS_INPUT } from "./scoring-head.ts";
+import type { DecoderHead, WorkerModel } from "./worker-protocol.ts";
+
+/** Bytes of logits that one decoder run may make; a batch with more is run in parts. */
+const MAX_LOGIT_BYTES = 768 << 20;
+
+/** A request names an image whose features this process does not have: they were lost with an earlier process. */
+export class LostSplitError extends Error {}
+
+/** The three graphs of a model in one process, and the features of the splits it serves. */
+export class ModelRunner {
+  readonly report: ScorerReport;
+  readonly #family: Family;
+  readonly #vision: GraphSession;
+  readonly #embed: GraphSession;
+  readonly #decoder: GraphSession;
+  readonly #head: DecoderHead;
+  readonly #vocabulary: number;
+  readonly #maxLength: number;
+  readonly #features = new FeatureStore();
+
+  private constructor(model: WorkerModel, head: DecoderHead, vision: GraphSession, embed: GraphSession, decoder: GraphSession) {
+    this.#family = familyOf(model.model_type).open(model.folder);
+    [this.#vision, this.#embed, this.#decoder, this.#head] = [vision, embed, decoder, head];
+    this.#vocabulary = vocabularySize(model);
+    this.#maxLength = model.max_length;
+    this.report = {
+      execution_provider: model.device,
+      head: head.kind === "full_logits" ? { kind: head.kind, reason: head.reason } : { kind: head.kind },
+      graphs: [vision, embed, decoder].map(({ name, inputs, outputs }) => ({
+        name,
+        inputs: inputs.map(describeValue),
+        outputs: outputs.map(describeValue),
+      })),
+    };
+  }
+
+  /** Throws PlanError where a graph can't be loaded or has other names than the layout's. */
+  static async open(model: WorkerModel, head: DecoderHead): Promise<ModelRunner> {
+    const { graphs } = model;
+    const vision = await openSession("vision_encoder", await sessionSource(graphs.vision_encoder), model);
+    const embed = await openSession("embed_tokens", await sessionSource(graphs.embed_tokens), model);
+    requireNames(embed, ["input_ids"], []);
+    const source =
+      head.kind === "answer_rows" ? await cutGraphSource(head.path, head.external_folder) : await sessionSource(graphs.decoder_model_merged);
+    const decoder = await openSession("decoder_model_merged", source, model);
+    requireNames(decoder, ["inputs_embeds", "attention_mask"], [head.kind === "answer_rows" ? LOG_PROBS_OUTPUT : "logits"]);
+    return new ModelRunner(model, head, vision, embed, decoder);
+  }
+
+  /** Encodes the new images, then scores the sequences in one padded batch with both variants. */
+  async score(
+    split: number,
+    images: readonly ImageInput[],
+    sequences: readonly Sequence[],
+  ): Promise<{ sequences: SequenceNlls[]; statistics: ScoreStatistics }> {
+    const before = this.#sessionMs();
+    await this.#encode(split, images);
+    const features = sequences.map((sequence) => this.#featuresOf(split, sequence));
+    const length = sequences.reduce((longest, { input_ids }) => Math.max(longest, input_ids.length), 0);
+    const results: SequenceNlls[] = [];
+    for (const [start, end] of this.#parts(sequences, length)) {
+      results.push(...(await this.#scorePart(sequences.slice(start, end), features.slice(start, end), length)));
+    }
+    for (const { images: shown } of sequences) for (const key of new Set(shown)) this.#features.release(split, key);
+    const tokens = sequences.reduce((sum, { input_ids }) => sum + input_ids.length, 0);
+    const positions = 2 * sequences.length * length;
+    return {
+      sequences: results,
+      statistics: { session_ms: this.#sessionMs() - before, num_positions: positions, num_padding: positions - 2 * tokens },
+    };
+  }
+
+  closeSplit(split: number): void {
+    this.#features.closeSplit(split);
+  }
+
+  #sessionMs(): number {
+    return this.#vision.session_ms + this.#embed.session_ms + this.#decoder.session_ms;
+  }
+
+  /** Both variants of every image, in calls of equal shape. */
+  async #encode(split: number, images: readonly ImageInput[]): Promise<void> {
+    if (images.length === 0) return;
+    const variants: PixelView[][] = images.flatMap(({ views }) => [
+      views.map(({ width, height, pixels }) => ({ width, height, pixels })),
+      views.map(({ width, height, pixels_blur }) => ({ width, height, pixels: pixels_blur })),
+    ]);
+    const features = await encodeViews(this.#vision, this.#family, variants);
+    images.forEach(({ key, uses, views }, i) => {
+      const placed = views.map(({ width, height }) => ({ width, height }));
+      this.#features.put(split, key, { views: placed, clean: features[2 * i]!, blurred: features[2 * i + 1]! }, uses);
+    });
+  }
+
+  #featuresOf(split: number, { images }: Sequence): ImageFeatures[] {
+    return images.map((key) => {
+      const features = this.#features.get(split, key);
+      if (features) return features;
+      throw new LostSplitError(`the features of image ${key} of split ${split} are not in this worker`);
+    });
+  }
+
+  /** Runs of sequences whose logits stay under the limit. */
+  *#parts(sequences: readonly Sequence[], length: number): Generator<[number, number]> {
+    const rowsOf = ({ answer_positions }: Sequence) => 2 * (this.#head.kind === "answer_rows" ? answer_positions.length : length);
+    const maxRows = MAX_LOGIT_BYTES / (4 * this.#vocabulary);
+    let start = 0;
+    let rows = 0;
+    for (let i = 0; i < sequences.length; i++) {
+      const own = rowsOf(sequences[i]!);
+      if (i > start && rows + own > maxRows) {
+        yield [start, i];
+        [start, rows] = [i, 0];
+      }
+      rows += own;
+    }
+    if (start < sequences.length) yield [start, sequences.length];
+  }
+
+  /** Row 2i is sequence i with its clean images, row 2i + 1 with the blurred ones. */
+  async #scorePart(sequences: readonly Sequence[], features: readonly ImageFeatures[][], length: number): Promise<SequenceNlls[]> {
+    const rows: DecoderRow[] = sequences.flatMap(({ input_ids, answer_positions }, i) => {
+      const row = { input_ids, answer_positions, images: features[i]! };
+      return [row, row];
+    });
+    const feeds = decoderFeeds(rows, length, this.#decoder.inputs, this.#family);
+    feeds["inputs_embeds"] = await this.#inputsEmbeds(sequences, features, length);
+    const logProbs =
+      this.#head.kind === "answer_rows"
+        ? await runCutDecoder(this.#decoder, feeds, rows, length)
+        : await runFullDecoder(this.#decoder, feeds, rows, length);
+    let at = 0;
+    const take = (count: number) => Float32Array.from(logProbs.subarray(at, (at += count)), (value) => -value);
+    return sequences.map(({ answer_positions: { length: count } }) => ({ nll_image: take(count), nll_blur: take(count) }));
+  }
+
+  /** [2n, length, hidden]: token embeddings, with feature rows at image tokens. */
+  async #inputsEmbeds(sequences: readonly Sequence[], features: readonly ImageFeatures[][], length: number): Promise<PlainTensor> {
+    const ids = new Int32Array(sequences.length * length);
+    sequences.forEach(({ input_ids }, row) => ids.set(input_ids, row * length));
+    const { embeds, hidden } = await embedTokens(this.#embed, ids, [sequences.length, length]);
+    const size = length * hidden;
+    const data = new Float32Array(2 * sequences.length * size);
+    sequences.forEach(({ input_ids }, i) => {
+      const text = embeds.subarray(i * size, (i + 1) * size);
+      for (const [variant, pick] of (["clean", "blurred"] as const).entries()) {
+        const row = data.subarray((2 * i + variant) * size, (2 * i + variant + 1) * size);
+        row.set(text);
+        const wasCut = input_ids.length >= this.#maxLength;
+        placeFeatures(row, input_ids, features[i]!.map((image) => image[pick]), hidden, this.#family.image_token_id, wasCut);
+      }
+    });
+    return { type: "float32", dims: [2 * sequences.length, length, hidden], data };
+  }
+}
+
+/** Feature rows of every image, [rows, hidden] each. */
+export async function encodeViews(vision: GraphSession, family: Family, images: readonly (readonly PixelView[])[]): Promise<Float32Array[]> {
+  const features = new Array<Float32Array>(images.length);
+  for (const call of family.visionCalls(images)) {
+    requireNames(vision, Object.keys(call.feeds), []);
+    const outputs = await vision.run(call.feeds, vision.outputs.map(({ name }) => name));
+    call.features(outputs).forEach((rows, i) => (features[call.images[i]!] = rows));
+  }
+  return features;
+}
+
+/** Negative ids (image tokens that the vocabulary lacks) are embedded as 0 and overwritten later. */
+export async function embedTokens(embed: GraphSession, ids: Int32Array, dims: [number, number]): Promise<{ embeds: Float32Array; hidden: number }> {
+  const output = embed.outputs[0]!.name;
+  const safe = ids.map((id) => Math.max(0, id));
+  const result = (await embed.run({ input_ids: { type: "int64", dims, data: safe } }, [output]))[output]!;
+  return { embeds: result.data, hidden: result.dims.at(-1)! };
+}
+
+/**
+ * Writes the images' feature rows over the row's image tokens, in order.
+ * Throws StageError where their numbers differ; a sequence that was cut may end within an image or before it.
+ */
+function placeFeatures(
+  row: Float32Array,
+  ids: Int32Array,
+  images: readonly Float32Array[],
+  hidden: number,
+  imageToken: number,
+  wasCut: boolean,
+): void {
+  const total = images.reduce((sum, { length }) => sum + length / hidden, 0);
+  let image = 0;
+  let offset = 0;
+  let placed = 0;
+  for (let place = 0; place < ids.length; place++) {
+    if (ids[place] !== imageToken) continue;
+    placed++;
+    while (image < images.length && offset >= images[image]!.length) [image, offset] = [image + 1, 0];
+    if (image < images.length) row.set(images[image]!.subarray(offset, (offset += hidden)), place * hidden);
+  }
+  if (placed !== total && !(wasCut && placed < total)) {
+    throw new StageError(`a sequence has ${placed} image tokens where its images have ${total} feature rows`, {
+      remedy: "the model's config.json, preprocessor_config.json and vision encoder don't belong together: export it again",
+    });
+  }
+}
+
+/** Log-probabilities of every row's answer tokens, row after row. */
+export async function runCutDecoder(
+  decoder: GraphSession,
+  feeds: Record<string, PlainTensor>,
+  rows: readonly DecoderRow[],
+  length: number,
+): Promise<Float32Array> {
+  const count = rows.reduce((sum, { answer_positions }) => sum + answer_positions.length, 0);
+  const [answerRows, targets] = [new Int32Array(count), new Int32Array(count)];
+  let at = 0;
+  rows.forEach(({ input_ids, answer_positions }, row) => {
+    for (const position of answer_positions) {
+      answerRows[at] = row * length + position - 1;
+      targets[at++] = input_ids[position]!;
+    }
+  });
+  feeds[ROWS_INPUT] = { type: "int64", dims: [count], data: answerRows };
+  feeds[TARGETS_INPUT] = { type: "int64", dims: [count], data: targets };
+  return (await decoder.run(feeds, [LOG_PROBS_OUTPUT]))[LOG_PROBS_OUTPUT]!.data;
+}
+
+/** The same from full logits, [rows, length, vocabulary]. */
+export async function runFullDecoder(
+  decoder: GraphSession,
+  feeds: Record<string, PlainTensor>,
+  rows: readonly DecoderRow[],
+  length: number,
+): Promise<Float32Array> {
+  const { data, dims } = (await decoder.run(feeds, ["logits"]))["logits"]!;
+  const vocabulary = dims.at(-1)!;
+  if (dims.length !== 3 || dims[1] !== length) {
+    throw new StageError(`the decoder gave logits [${dims.join(", ")}] for ${rows.length} rows of ${length} positions`, {
+      remedy: "export the decoder with logits of every position",
+    });
+  }
+  return Float32Array.from(
+    rows.flatMap(({ input_ids, answer_positions }, row) =>
+      Array.from(answer_positions, (position) => logProb(data, (row * length + position - 1) * vocabulary, vocabulary, input_ids[position]!)),
+    ),
+  );
+}
+
+function requireNames(graph: GraphSession, inputs: readonly string[], outputs: readonly string[]): void {
+  const missing = [
+    ...inputs.filter((name) => !graph.inputs.some((input) => input.name === name)).map((name) => `input ${name}`),
+    ...outputs.filter((name) => !graph.outputs.some((output) => output.name === name)).map((name) => `output ${name}`),
+  ];
+  if (missing.length === 0) return;
+  const found = `inputs ${graph.inputs.map(({ name }) => name).join(", ")}; outputs ${graph.outputs.map(({ name }) => name).join(", ")}`;
+  throw new PlanError(`the graph ${graph.name} lacks ${missing.join(" and ")}; it has ${found}`, {
+    remedy: "export the model in the transformers.js / onnx-community layout",
+  });
+}
+
+/** Columns of `logits`; a large guess where the graph leaves it open. */
+function vocabularySize({ graphs, folder }: WorkerModel): number {
+  const logits = graphs.decoder_model_merged.outputs.find(({ name }) => name === "logits")?.dims.at(-1);
+  if (typeof logits === "number") return logits;
+  const text = { ...folder.config, ...(folder.config["text_config"] as object | undefined) } as Record<string, unknown>;
+  return typeof text["vocab_size"] === "number" ? text["vocab_size"] : 262_144;
+}
+
+function describeValue({ name, type, dims }: { name: string; type: string; dims: readonly (number | string)[] }): string {
+  return `${name} ${type} [${dims.join(", ")}]`;
+}

@@ -1,0 +1,253 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  AttributeProto_AttributeType,
+  AttributeProtoSchema,
+  type GraphProto,
+  type ModelProto,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  TensorProto_DataType,
+  TensorProtoSchema,
+  TensorShapeProto_DimensionSchema,
+  TensorShapeProtoSchema,
+  TypeProto_TensorSchema,
+  TypeProtoSchema,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from "onnx-buf";
+
+export const ROWS_INPUT = "vig_answer_rows";
+export const TARGETS_INPUT = "vig_answer_targets";
+export const LOG_PROBS_OUTPUT = "vig_log_probs";
+
+/** Operators that multiply by the head's weights, and which input is the activation. */
+const HEAD_OPERATORS = new Set([
+  "MatMul",
+  "Gemm",
+  "MatMulNBits",
+  "MatMulBnb4",
+  "MatMulInteger",
+  "MatMulIntegerToFloat",
+  "DynamicQuantizeMatMul",
+  "FusedMatMul",
+]);
+
+/** Operators between the weights and `logits` that treat every row alone. */
+const ROW_WISE_OPERATORS = new Set(["Cast", "Add", "Sub", "Mul", "Div", "Tanh", "Where", "Identity", "Clip", "Reshape"]);
+
+/** Of these only the first input is data. */
+const ONE_DATA_INPUT = new Set(["Cast", "Clip", "Reshape", "Identity"]);
+
+/** How exact the cut graph can be expected to be: rows quantised together share one scale. */
+export type HeadPrecision = "exact" | "row_group_quantized";
+
+export type HeadCut = { readonly bytes: Uint8Array; readonly precision: HeadPrecision } | { readonly reason: string };
+
+/**
+ * The decoder graph with `logits` and `present.*` replaced by log_probs [n]: the natural log-probability of
+ * targets[i] (int64 [n]) at row rows[i] (int64 [n]) of the flattened [batch * sequence] positions.
+ * The hidden rows are gathered before the model's own head, so no other row is multiplied by the vocabulary.
+ * Changes `model`. Gives the reason where the head can't be found for certain.
+ */
+export function cutHead(model: ModelProto): HeadCut {
+  const graph = model.graph!;
+  const logits = graph.output.find(({ name }) => name === "logits");
+  if (!logits) return { reason: `the decoder has no output "logits"; it has ${graph.output.map(({ name }) => name).join(", ")}` };
+  const found = findHead(graph, logits.name);
+  if ("reason" in found) return found;
+  gatherRows(graph, found);
+  appendLogProbs(graph, found.logits, elementType(logits));
+  graph.input.push(indexInput(ROWS_INPUT), indexInput(TARGETS_INPUT));
+  graph.output = [logProbsOutput()];
+  graph.valueInfo = graph.valueInfo.filter(({ name }) => !found.outputs.has(name));
+  pruneUnused(graph);
+  return { bytes: toBinary(ModelProtoSchema, model), precision: found.quantizes ? "row_group_quantized" : "exact" };
+}
+
+interface Head {
+  /** The tensor whose rows are gathered: the last hidden state. */
+  readonly activation: string;
+  /** The nodes that read it and belong to the head. */
+  readonly readers: readonly NodeProto[];
+  /** The head's last tensor, [rows, vocabulary] after the cut. */
+  readonly logits: string;
+  /** Tensors inside the head, whose stored shapes no longer hold. */
+  readonly outputs: ReadonlySet<string>;
+  readonly quantizes: boolean;
+}
+
+/** Walks back from `logits` over row-wise operators to the multiplication by the head's weights. */
+function findHead(graph: GraphProto, logits: string): Head | { reason: string } {
+  const producers = new Map<string, NodeProto>();
+  for (const node of graph.node) for (const output of node.output) producers.set(output, node);
+  const isConstant = constantTest(graph, producers);
+  const activations = new Set<string>();
+  const readers = new Set<NodeProto>();
+  const reshapes = new Set<NodeProto>();
+  const outputs = new Set<string>();
+  let quantizes = false;
+  let reason: string | undefined;
+
+  const read = (node: NodeProto, activation: string) => {
+    activations.add(activation);
+    readers.add(node);
+  };
+  const walk = (tensor: string): void => {
+    const node = producers.get(tensor);
+    if (node === undefined) {
+      reason ??= `${tensor} is a graph input`;
+      return;
+    }
+    for (const output of node.output) outputs.add(output);
+    if (node.opType === "DynamicQuantizeLinear") {
+      quantizes = true;
+      read(node, node.input[0]!);
+      return;
+    }
+    if (HEAD_OPERATORS.has(node.opType)) {
+      const activation = node.input[0]!;
+      if (!isConstant(node.input[1]!)) reason ??= `${node.opType} ${node.name} multiplies two computed tensors`;
+      if (isTransposedGemm(node)) reason ??= `Gemm ${node.name} transposes its activation`;
+      if (node.opType === "DynamicQuantizeMatMul") quantizes = true;
+      if (producers.get(activation)?.opType === "DynamicQuantizeLinear") walk(activation);
+      else read(node, activation);
+      return;
+    }
+    if (!ROW_WISE_OPERATORS.has(node.opType)) {
+      reason ??= `the walk back from logits meets ${node.opType} ${node.name}`;
+      return;
+    }
+    if (node.opType === "Reshape") reshapes.add(node);
+    const data = ONE_DATA_INPUT.has(node.opType) ? node.input.slice(0, 1) : node.input;
+    for (const input of data) if (input !== "" && !isConstant(input)) walk(input);
+  };
+  walk(logits);
+  if (reason !== undefined) return { reason };
+  if (activations.size !== 1) return { reason: `the head reads ${activations.size} tensors: ${[...activations].join(", ")}` };
+  for (const reshape of reshapes) bypass(graph, reshape);
+  const last = reshapes.size > 0 ? resolveBypassed(logits, reshapes) : logits;
+  return { activation: [...activations][0]!, readers: [...readers], logits: last, outputs, quantizes };
+}
+
+/** Whether a tensor depends on weights alone. */
+function constantTest(graph: GraphProto, producers: ReadonlyMap<string, NodeProto>): (tensor: string) => boolean {
+  const known = new Map<string, boolean>();
+  for (const { name } of graph.initializer) known.set(name, true);
+  for (const { name } of graph.input) if (!known.has(name)) known.set(name, false);
+  const test = (tensor: string): boolean => {
+    const seen = known.get(tensor);
+    if (seen !== undefined) return seen;
+    const node = producers.get(tensor);
+    const constant = node !== undefined && node.input.every((input) => input === "" || test(input));
+    known.set(tensor, constant);
+    return constant;
+  };
+  return test;
+}
+
+function isTransposedGemm(node: NodeProto): boolean {
+  return node.opType === "Gemm" && node.attribute.some(({ name, i }) => name === "transA" && i !== 0n);
+}
+
+/** Everything that read the reshape's output reads its input: rows stay flat. */
+function bypass(graph: GraphProto, reshape: NodeProto): void {
+  const [from, to] = [reshape.output[0]!, reshape.input[0]!];
+  for (const node of graph.node) node.input = node.input.map((input) => (input === from ? to : input));
+}
+
+function resolveBypassed(tensor: string, reshapes: ReadonlySet<NodeProto>): string {
+  let name = tensor;
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const reshape of reshapes) {
+      if (reshape.output[0] === name) [name, changed] = [reshape.input[0]!, true];
+    }
+  }
+  return name;
+}
+
+function gatherRows(graph: GraphProto, { activation, readers }: Head): void {
+  const [flat, rows] = ["vig_hidden_flat", "vig_hidden_rows"];
+  const nodes = [
+    node("Flatten", [activation], [flat], [integerAttribute("axis", -1)]),
+    node("Gather", [flat, ROWS_INPUT], [rows], [integerAttribute("axis", 0)]),
+  ];
+  for (const reader of readers) reader.input = reader.input.map((input) => (input === activation ? rows : input));
+  const at = Math.min(...readers.map((reader) => graph.node.indexOf(reader)));
+  graph.node.splice(at, 0, ...nodes);
+}
+
+/** log-softmax over the vocabulary in float32, then the target's entry of each row. */
+function appendLogProbs(graph: GraphProto, logits: string, type: number): void {
+  graph.initializer.push(int64Constant("vig_column_shape", [-1n, 1n]), int64Constant("vig_flat_shape", [-1n]));
+  let scores = "vig_logits_flat";
+  graph.node.push(node("Flatten", [logits], [scores], [integerAttribute("axis", -1)]));
+  if (type !== Number(TensorProto_DataType.FLOAT)) {
+    graph.node.push(node("Cast", [scores], ["vig_logits_float"], [integerAttribute("to", TensorProto_DataType.FLOAT)]));
+    scores = "vig_logits_float";
+  }
+  graph.node.push(
+    node("LogSoftmax", [scores], ["vig_log_softmax"], [integerAttribute("axis", -1)]),
+    node("Reshape", [TARGETS_INPUT, "vig_column_shape"], ["vig_targets_column"]),
+    node("GatherElements", ["vig_log_softmax", "vig_targets_column"], ["vig_log_probs_column"], [integerAttribute("axis", 1)]),
+    node("Reshape", ["vig_log_probs_column", "vig_flat_shape"], [LOG_PROBS_OUTPUT]),
+  );
+}
+
+/** Removes nodes and weights that no output needs any more. */
+function pruneUnused(graph: GraphProto): void {
+  const producers = new Map<string, NodeProto>();
+  for (const each of graph.node) for (const output of each.output) producers.set(output, each);
+  const needed = new Set<NodeProto>();
+  const names = new Set<string>();
+  const pending = graph.output.map(({ name }) => name);
+  while (pending.length > 0) {
+    const name = pending.pop()!;
+    if (names.has(name)) continue;
+    names.add(name);
+    const producer = producers.get(name);
+    if (producer === undefined || needed.has(producer)) continue;
+    needed.add(producer);
+    pending.push(...producer.input, ...subgraphInputs(producer));
+  }
+  graph.node = graph.node.filter((each) => needed.has(each));
+  graph.initializer = graph.initializer.filter(({ name }) => names.has(name));
+}
+
+/** Outer tensors that a node's branches or loop bodies may read. */
+function subgraphInputs(parent: NodeProto): string[] {
+  return parent.attribute.flatMap(({ g }) =>
+    g ? [...g.node.flatMap((inner) => [...inner.input, ...subgraphInputs(inner)]), ...g.output.map(({ name }) => name)] : [],
+  );
+}
+
+function elementType(value: ValueInfoProto): number {
+  return value.type?.value.case === "tensorType" ? value.type.value.value.elemType : TensorProto_DataType.FLOAT;
+}
+
+function node(opType: string, input: string[], output: string[], attribute: NodeProto["attribute"] = []): NodeProto {
+  return create(NodeProtoSchema, { opType, input, output, attribute, name: `${output[0]}_node` });
+}
+
+function integerAttribute(name: string, value: number): NodeProto["attribute"][number] {
+  return create(AttributeProtoSchema, { name, i: BigInt(value), type: AttributeProto_AttributeType.INT });
+}
+
+function int64Constant(name: string, int64Data: bigint[]) {
+  return create(TensorProtoSchema, { name, dims: [BigInt(int64Data.length)], dataType: TensorProto_DataType.INT64, int64Data });
+}
+
+function indexInput(name: string): ValueInfoProto {
+  return vector(name, TensorProto_DataType.INT64);
+}
+
+function logProbsOutput(): ValueInfoProto {
+  return vector(LOG_PROBS_OUTPUT, TensorProto_DataType.FLOAT);
+}
+
+function vector(name: string, elemType: number): ValueInfoProto {
+  const dim = create(TensorShapeProto_DimensionSchema, { value: { case: "dimParam", value: "num_answer_tokens" } });
+  const value = create(TypeProto_TensorSchema, { elemType, shape: create(TensorShapeProtoSchema, { dim: [dim] }) });
+  return create(ValueInfoProtoSchema, { name, type: create(TypeProtoSchema, { value: { case: "tensorType", value } }) });
+}
