@@ -90,6 +90,8 @@ export interface SelectionSummary {
   readonly target: SelectionTarget;
   /** Nats. Infinity: nothing passes. */
   readonly tau: number;
+  /** ceil(top_percent / 100 * samples with a VIG); null where tau was given. `counts.num_kept_vig - k` ties were kept beyond it. */
+  readonly k: number | null;
   readonly counts: MaskCounts;
 }
 

@@ -1,5 +1,6 @@
 /** Contracts of the select phase, where all samples must have been seen before any can be kept or dropped. */
 import type { Field, RecordBatch, Schema } from "apache-arrow";
+import type { WarningCode } from "./progress.ts";
 
 /** Something that must see all rows of `scores/`, perhaps several times, before it can answer. */
 export interface DataPass {
@@ -59,7 +60,7 @@ export interface Masker extends DataPass {
   /** What `select` has seen and kept so far. */
   counts(): MaskCounts;
   /** What the user should know beside the counts; after the last `select`. */
-  warnings(): readonly string[];
+  warnings(): readonly { readonly code: WarningCode; readonly message: string }[];
 }
 
 export interface MaskCounts {

@@ -1,0 +1,63 @@
+import { type Data, Field, List, makeData, type RecordBatch, type Schema, Utf8 } from "apache-arrow";
+import { SAMPLE_COLUMNS } from "../core/columns.ts";
+import { boolColumn, columnData, int32Column, makeRecordBatch, takeRows } from "../core/record-batch.ts";
+
+/** Columns that selections carry over from scores, besides passed-through ones. */
+export const CARRIED_COLUMNS = [...SAMPLE_COLUMNS.map((field) => field.name), "vig", "token_id", "token_text"];
+
+/** Which rows of one batch are kept, and the loss masks of the kept rows one behind the other. */
+export class KeptRows {
+  readonly rows: Int32Array;
+  /** 1: the token keeps its loss. */
+  readonly mask: Uint8Array;
+  #count = 0;
+  readonly #maskEnds: Int32Array;
+  readonly #numActive: Int32Array;
+  readonly #textOnly: Uint8Array;
+
+  constructor(numRows: number, numTokens: number) {
+    this.rows = new Int32Array(numRows);
+    this.mask = new Uint8Array(numTokens);
+    this.#maskEnds = new Int32Array(numRows + 1);
+    this.#numActive = new Int32Array(numRows);
+    this.#textOnly = new Uint8Array(numRows);
+  }
+
+  /** Where the next kept row's mask begins. */
+  get maskEnd(): number {
+    return this.#maskEnds[this.#count]!;
+  }
+
+  /** Keeps the row; its mask has been written from maskEnd on. */
+  keep(row: number, numTokens: number, numActive: number, textOnly: boolean): void {
+    const at = this.#count++;
+    this.rows[at] = row;
+    this.#maskEnds[at + 1] = this.#maskEnds[at]! + numTokens;
+    this.#numActive[at] = numActive;
+    this.#textOnly[at] = Number(textOnly);
+  }
+
+  /** The selection's rows. `schema` has selectionSchema's columns, passed-through ones behind them. */
+  toSelection(scores: RecordBatch, schema: Schema): RecordBatch {
+    const count = this.#count;
+    const carried = schema.names.map(String).filter((name) => scores.schema.names.includes(name));
+    const source = scores.select(carried);
+    const taken = takeRows(source, this.rows.subarray(0, count));
+    const columns: Record<string, Data> = Object.fromEntries(carried.map((name) => [name, columnData(taken, name)]));
+    const bits = boolColumn(this.mask.subarray(0, this.maskEnd));
+    const type = new List(new Field("item", bits.type, true));
+    columns.loss_mask = makeData({ type, length: count, nullCount: 0, valueOffsets: this.#maskEnds.slice(0, count + 1), child: bits });
+    columns.num_active = int32Column(this.#numActive.slice(0, count));
+    columns.kept_as = this.#keptAs(count);
+    return makeRecordBatch(schema, columns);
+  }
+
+  #keptAs(count: number): Data<Utf8> {
+    const names = [new TextEncoder().encode("vig"), new TextEncoder().encode("text_only")];
+    const valueOffsets = new Int32Array(count + 1);
+    for (let i = 0; i < count; i++) valueOffsets[i + 1] = valueOffsets[i]! + names[this.#textOnly[i]!]!.length;
+    const data = new Uint8Array(valueOffsets[count]!);
+    for (let i = 0; i < count; i++) data.set(names[this.#textOnly[i]!]!, valueOffsets[i]);
+    return makeData({ type: new Utf8(), length: count, nullCount: 0, valueOffsets, data });
+  }
+}
