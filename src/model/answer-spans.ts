@@ -58,12 +58,22 @@ export function renderConversation(
   return { ids, spans };
 }
 
-/** The rendering that ends just before an answer's first token. */
+/**
+ * The rendering that ends just before an answer's first token. Some templates open an answer with other white space
+ * in a conversation than where one is to be generated, or know no generation prompt: then it is found in `answered`.
+ */
 function promptOf(messages: readonly Message[], turn: number, answered: string, template: ChatTemplate): string {
   const prompt = template.render(messages.slice(0, turn), true);
-  if (template.prompts_answer) return prompt;
-  const begin = answered.indexOf(messages[turn]!.content.trim(), prompt.length);
-  return begin < 0 ? prompt : answered.slice(0, begin).trimEnd();
+  if (template.prompts_answer && answered.startsWith(prompt)) return prompt;
+  const before = template.render(messages.slice(0, turn), false);
+  const begin = answered.startsWith(before) ? answered.indexOf(messages[turn]!.content.trim(), before.length) : -1;
+  const found = begin < 0 ? prompt : answered.slice(0, begin);
+  if (!template.prompts_answer) return found.trimEnd();
+  return withoutSpace(found) === withoutSpace(prompt) ? found : prompt;
+}
+
+function withoutSpace(text: string): string {
+  return text.replace(/\s+/g, "");
 }
 
 /** The length of `prefix` if `ids` begins with it. */

@@ -1,6 +1,7 @@
 import { StageError } from "../core/errors.ts";
 import type { Family, PlacedImage, PlainTensor } from "./families/family.ts";
 import type { GraphValue } from "./graph-file.ts";
+import { ROWS_INPUT, TARGETS_INPUT } from "./scoring-head.ts";
 
 /** One row of a decoder batch. */
 export interface DecoderRow {
@@ -10,7 +11,7 @@ export interface DecoderRow {
 }
 
 /**
- * Every input of the decoder but inputs_embeds, for rows padded on the right to `length`.
+ * Every input of the decoder but inputs_embeds and the scoring head's, for rows padded on the right to `length`.
  * The past is empty: zero-length tensors. Throws StageError for an input that is not known.
  */
 export function decoderFeeds(
@@ -21,13 +22,14 @@ export function decoderFeeds(
 ): Record<string, PlainTensor> {
   const feeds: Record<string, PlainTensor> = {};
   for (const input of inputs) {
-    const feed = input.name === "inputs_embeds" ? undefined : feedOf(input, rows, length, family);
-    if (feed) feeds[input.name] = feed;
+    if (!FED_ELSEWHERE.has(input.name)) feeds[input.name] = feedOf(input, rows, length, family);
   }
   return feeds;
 }
 
-function feedOf(input: GraphValue, rows: readonly DecoderRow[], length: number, family: Family): PlainTensor | undefined {
+const FED_ELSEWHERE = new Set(["inputs_embeds", ROWS_INPUT, TARGETS_INPUT]);
+
+function feedOf(input: GraphValue, rows: readonly DecoderRow[], length: number, family: Family): PlainTensor {
   const { name } = input;
   const batch = rows.length;
   if (name === "attention_mask") return { type: "int64", dims: [batch, length], data: attentionMask(rows, length) };

@@ -72,7 +72,7 @@ async function compare(model: WorkerModel, head: Extract<DecoderHead, { kind: "a
   const wanted = await runFullDecoder(full, feedsFor(full.inputs), rows, LENGTH);
   await full.release();
   const cut = await openSession("decoder_model_merged (cut)", await cutGraphSource(head.path, head.external_folder), model);
-  const got = await runCutDecoder(cut, feedsFor(cut.inputs.filter(({ name }) => !name.startsWith("vig_"))), rows, LENGTH);
+  const got = await runCutDecoder(cut, feedsFor(cut.inputs), rows, LENGTH);
   return wanted.reduce((worst, value, i) => {
     const difference = Math.abs(value - got[i]!);
     return Number.isNaN(difference) ? Infinity : Math.max(worst, difference);

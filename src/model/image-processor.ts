@@ -80,7 +80,7 @@ export class StepPlan {
   size: ImageSize;
 
   constructor(size: ImageSize) {
-    this.size = size;
+    this.size = { width: size.width, height: size.height };
   }
 
   resize(size: ImageSize, kernel: ResizeKernel): this {
