@@ -1,6 +1,6 @@
-import { type Data, Field, List, makeData, type RecordBatch, type Schema, Utf8 } from "apache-arrow";
+import { type Data, Field, List, makeData, type RecordBatch, Schema, Utf8 } from "apache-arrow";
 import { SAMPLE_COLUMNS } from "../core/columns.ts";
-import { boolColumn, columnData, int32Column, makeRecordBatch, takeRows } from "../core/record-batch.ts";
+import { boolColumn, columnData, int32Column, makeRecordBatch, projectColumns, takeRows } from "../core/record-batch.ts";
 
 /** Columns that selections carry over from scores, besides passed-through ones. */
 export const CARRIED_COLUMNS = [...SAMPLE_COLUMNS.map((field) => field.name), "vig", "token_id", "token_text"];
@@ -40,10 +40,9 @@ export class KeptRows {
   /** The selection's rows. `schema` has selectionSchema's columns, passed-through ones behind them. */
   toSelection(scores: RecordBatch, schema: Schema): RecordBatch {
     const count = this.#count;
-    const carried = schema.names.map(String).filter((name) => scores.schema.names.includes(name));
-    const source = scores.select(carried);
-    const taken = takeRows(source, this.rows.subarray(0, count));
-    const columns: Record<string, Data> = Object.fromEntries(carried.map((name) => [name, columnData(taken, name)]));
+    const carried = schema.fields.filter((field) => scores.schema.names.includes(field.name));
+    const taken = takeRows(projectColumns(scores, new Schema(carried)), this.rows.subarray(0, count));
+    const columns: Record<string, Data> = Object.fromEntries(carried.map(({ name }) => [name, columnData(taken, name)]));
     const bits = boolColumn(this.mask.subarray(0, this.maskEnd));
     const type = new List(new Field("item", bits.type, true));
     columns.loss_mask = makeData({ type, length: count, nullCount: 0, valueOffsets: this.#maskEnds.slice(0, count + 1), child: bits });
