@@ -12,6 +12,8 @@ export interface RunOptions extends OpenOutputOptions {
   readonly observer: RunObserver;
   /** Aborted with the error that the run is to end with. */
   readonly signal: AbortSignal;
+  /** In logs and manifest; made here where it is absent. */
+  readonly run_id?: string;
 }
 
 /**
@@ -50,7 +52,7 @@ export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunS
 
     const success = counts.num_rejected <= plan.max_reject_fraction * counts.num_read;
     const summary: RunSummary = {
-      run_id: randomUUID(),
+      run_id: options.run_id ?? randomUUID(),
       output_path: output.path,
       up_to_date: false,
       success,
