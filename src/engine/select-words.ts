@@ -40,6 +40,10 @@ export class WordVigs {
     this.#stride = Math.max(1, Math.ceil(numTokens / MAX_TOKENS));
   }
 
+  get numWords(): number {
+    return this.#words.size;
+  }
+
   observe(scores: RecordBatch): void {
     const texts = columnData<List<Utf8>>(scores, "token_text");
     const vigs = columnData<List>(scores, "token_vig");
