@@ -24,6 +24,5 @@ export function colorsFor(stream: OutputStream, shell: Shell, options: Pick<Comm
 
 /** Text from data or from other programs, without what could steer a terminal. */
 export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
   return stripVTControlCharacters(text).replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 }

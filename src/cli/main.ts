@@ -10,6 +10,7 @@ import { VERBS } from "./verbs.ts";
 /** Runs one command and returns the process's exit code (docs/operations.md). Never throws. */
 export async function main(argv: readonly string[], shell: Shell = processShell()): Promise<number> {
   let exitCode: number = EXIT_CODE.done;
+  let isJob = false;
   let options: CommonOptions = { set: [], logFormat: "auto", quiet: false, color: !argv.includes("--no-color"), debug: argv.includes("--debug") };
   const program = new Command("pipeline")
     .description("Scores how much each answer token of a vision-language data set needs its image,\nand selects the samples and tokens worth training on.")
@@ -27,6 +28,7 @@ export async function main(argv: readonly string[], shell: Shell = processShell(
     const command = verb.declare(program);
     command.exitOverride().configureOutput(program.configureOutput());
     command.action(async (...args: unknown[]) => {
+      isJob = verb.logs === true;
       exitCode = await verb.run(shell, command.opts(), args.slice(0, command.registeredArguments.length) as string[]);
     });
   }
@@ -39,13 +41,13 @@ export async function main(argv: readonly string[], shell: Shell = processShell(
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODE.done : EXIT_CODE.badConfiguration;
-    reportFailure(shell, options, error);
+    reportFailure(shell, options, error, isJob);
     return exitCodeOf(error);
   }
 }
 
-function reportFailure(shell: Shell, options: CommonOptions, error: unknown): void {
-  if (logStyle(shell, options) === "json") {
+function reportFailure(shell: Shell, options: CommonOptions, error: unknown, isJob: boolean): void {
+  if (options.logFormat === "json" || (isJob && logStyle(shell, options) === "json")) {
     shell.stderr.write(`${JSON.stringify({ level: "error", time: new Date().toISOString(), ...errorFields(error, options.debug) })}\n`);
   } else {
     shell.stderr.write(renderError(error, colorsFor(shell.stderr, shell, options), options.debug));

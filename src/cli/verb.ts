@@ -5,6 +5,8 @@ import type { CommonOptions, Shell } from "./shell.ts";
 export interface Verb<Options extends CommonOptions = CommonOptions> {
   /** Adds the command with its arguments, options and examples. */
   declare(program: Command): Command;
+  /** Whether it is a job whose stderr is read by machines where there is no terminal: then errors are JSON lines too. */
+  readonly logs?: true;
   /** Returns the exit code; throws PipelineError for anything that stops it. */
   run(shell: Shell, options: Options, args: readonly string[]): Promise<number>;
 }

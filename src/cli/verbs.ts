@@ -1,6 +1,8 @@
+import { runVerb } from "./run.ts";
 import { schemaVerb } from "./schema.ts";
+import { selectVerb } from "./select.ts";
 import { validateVerb } from "./validate.ts";
 import type { Verb } from "./verb.ts";
 
 /** Every command, in the order in which help shows them. */
-export const VERBS: readonly Verb<never>[] = [validateVerb, schemaVerb];
+export const VERBS: readonly Verb<never>[] = [runVerb, validateVerb, selectVerb, schemaVerb];

@@ -1,0 +1,43 @@
+import type { CommonOptions } from "./shell.ts";
+import { type Verb, withConfigOptions, withExamples } from "./verb.ts";
+import { watchRun } from "./watch-run.ts";
+
+interface RunVerbOptions extends CommonOptions {
+  readonly fresh: boolean;
+  readonly retryRejects: boolean;
+  readonly metricsFile?: string;
+}
+
+export const runVerb: Verb<RunVerbOptions> = {
+  logs: true,
+  declare(program) {
+    const command = program
+      .command("run")
+      .argument("<file>", "configuration (YAML)")
+      .summary("score and select; continues an interrupted run by itself")
+      .description(
+        "Scores every answer token with the clean and the blurred image, finds the threshold, and writes scores,\n" +
+          "selection, rejects and manifest. An interrupted run is continued; a finished one is left as it is.",
+      );
+    withConfigOptions(command)
+      .option("--fresh", "start over: remove scores that another configuration made", false)
+      .option("--retry-rejects", "try rejected samples again", false)
+      .option("--metrics-file <path>", "write the outcome for Prometheus's textfile collector");
+    return withExamples(command, [
+      "pipeline run pipelines/select.yaml",
+      "pipeline run pipelines/select.yaml --set blur.sigma_px=8 --set output.path=out/sigma8",
+      "pipeline run pipelines/select.yaml --log-format json --metrics-file /var/lib/node_exporter/vig.prom 2>> run.log",
+    ]);
+  },
+  async run(shell, options, [file]) {
+    const [{ loadConfig }, { buildPlan }, { runPipeline }] = await Promise.all([
+      import("../config/load-config.ts"),
+      import("../config/build-plan.ts"),
+      import("../engine/run-pipeline.ts"),
+    ]);
+    const { config } = await loadConfig(file!, { overrides: options.set, environment: shell.env });
+    return watchRun({ shell, options, configFile: file!, name: config.name }, async (handles) =>
+      runPipeline(await buildPlan(config), { ...handles, fresh: options.fresh, retry_rejects: options.retryRejects }),
+    );
+  },
+};

@@ -1,0 +1,78 @@
+/** Everything around a run that is not the run: who watches it, what stops it, how it ends. */
+import { randomUUID } from "node:crypto";
+import { EXIT_CODE } from "../core/errors.ts";
+import type { RunSummary } from "../core/plan.ts";
+import type { RunObserver } from "../core/progress.ts";
+import { colorsFor } from "./colors.ts";
+import { interruptible } from "./interruption.ts";
+import { JsonLog } from "./json-log.ts";
+import { writeMetricsFile } from "./metrics-file.ts";
+import { ProgressBar } from "./progress-bar.ts";
+import { exitCodeOf } from "./report-error.ts";
+import { type CommonOptions, logStyle, type Shell, widthOf } from "./shell.ts";
+import { renderSummary } from "./summary.ts";
+import { TextLog } from "./text-log.ts";
+
+export interface WatchOptions {
+  readonly shell: Shell;
+  readonly options: CommonOptions & { readonly metricsFile?: string };
+  readonly configFile: string;
+  readonly name: string;
+}
+
+export interface RunHandles {
+  readonly observer: RunObserver;
+  readonly signal: AbortSignal;
+  readonly run_id: string;
+}
+
+/** Runs `work` under an observer and a signal, shows its summary, writes its metrics; returns the exit code. */
+export async function watchRun(watch: WatchOptions, work: (handles: RunHandles) => Promise<RunSummary>): Promise<number> {
+  const run_id = randomUUID();
+  const start = performance.now();
+  const { shell, options } = watch;
+  const view = openView(watch, run_id);
+  let summary: RunSummary | undefined;
+  let exitCode: number = EXIT_CODE.failed;
+  try {
+    summary = await interruptible(
+      (signal) => work({ observer: view, signal, run_id }),
+      (name) => view.notice(`${name}: finishing what is being committed; again to stop at once`),
+    );
+    exitCode = summary.success ? EXIT_CODE.done : EXIT_CODE.tooManyRejects;
+    view.close();
+    if (logStyle(shell, options) === "json") view.notice("finished", { event: "finished", exit_code: exitCode, ...summary });
+    else if (!options.quiet) shell.stdout.write(renderSummary(summary, { ...watch, colors: colorsFor(shell.stdout, shell, options), width: widthOf(shell.stdout) }));
+    return exitCode;
+  } catch (error) {
+    exitCode = exitCodeOf(error);
+    throw error;
+  } finally {
+    view.close();
+    const duration_ms = performance.now() - start;
+    if (options.metricsFile !== undefined) {
+      await writeMetricsFile(options.metricsFile, { name: watch.name, exit_code: exitCode, duration_ms, finished_at: Date.now() / 1000, ...(summary ? { summary } : {}) });
+    }
+  }
+}
+
+interface View extends RunObserver {
+  /** A line for whoever watches. */
+  notice(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  close(): void;
+}
+
+function openView({ shell, options, name }: WatchOptions, run_id: string): View {
+  const colors = colorsFor(shell.stderr, shell, options);
+  const style = logStyle(shell, options);
+  if (style === "json") {
+    const log = new JsonLog(shell.stderr, { run_id, job: name }, options.quiet);
+    return { report: (event) => log.report(event), notice: (message, fields = { event: "notice" }) => log.info(fields, message), close: () => log.close() };
+  }
+  if (style === "bar" && !options.quiet) {
+    const bar = new ProgressBar(shell.stderr, colors);
+    return { report: (event) => bar.report(event), notice: (message) => bar.print(message), close: () => bar.close() };
+  }
+  const log = new TextLog(shell.stderr, colors, options.quiet);
+  return { report: (event) => log.report(event), notice: (message) => void shell.stderr.write(`${message}\n`), close: () => log.close() };
+}
