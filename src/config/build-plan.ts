@@ -2,6 +2,7 @@
 import type { Schema } from "apache-arrow";
 import { samplesSchema } from "../core/columns.ts";
 import type { InferenceStatistics, Plan } from "../core/plan.ts";
+import { openOutputFolder } from "../io/output/output-folder.ts";
 import type { ModelDescription, ScorerReport, ScoreStatistics } from "../model/contract.ts";
 import { loadModel } from "../model/load-model.ts";
 import { describeBlur } from "../stages/blur.ts";
@@ -11,7 +12,7 @@ import { type BuiltStages, buildStages, flowSchemas, type SchemaStep, unreadMode
 import { canonicalDigest } from "./canonical-json.ts";
 import { libraryVersions } from "./library-versions.ts";
 import type { PipelineConfig } from "./pipeline-config.ts";
-import { openOutputFolder, openSource } from "./provisional.ts";
+import { openSource } from "./provisional.ts";
 import { resolveResources } from "./resources.ts";
 
 export interface CheckedPlan {
@@ -66,7 +67,7 @@ export async function buildPlan(config: PipelineConfig, { topPercents }: BuildPl
     output: {
       path,
       compression,
-      open: (options) => openOutputFolder(path, { ...options, compression, schema: schema.samples, scores_hash, canonical: canonical.scores }),
+      open: (options) => openOutputFolder({ ...options, path, compression, scores_schema: schema.samples, scores_hash, scores_plan: canonical.scores }),
     },
     scores_hash,
     plan_hash: canonicalDigest(canonical),

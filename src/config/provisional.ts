@@ -8,13 +8,9 @@ export const llavaJsonConfig = z.strictObject({
 });
 export const sourceConfig = z.discriminatedUnion("kind", [llavaJsonConfig]);
 
-import type { OutputFolder } from "../core/output.ts";
 import type { Source } from "../core/source.ts";
 import { PlanError } from "../core/errors.ts";
 
 export function openSource(_config: unknown): Promise<Source> {
   throw new PlanError("sources have not landed yet");
-}
-export function openOutputFolder(_path: string, _options: unknown): Promise<OutputFolder> {
-  throw new PlanError("output has not landed yet");
 }
