@@ -18,20 +18,30 @@ export function bytesBefore(data: Data, row: number): number {
   return row * (data.values as { BYTES_PER_ELEMENT: number }).BYTES_PER_ELEMENT;
 }
 
-/** Arrow bytes of the batch. A whole number: stored in the journal and summed. */
+/** Arrow bytes of the batch: a multiple of 1/8 (bits of booleans), so sums are exact however rows are grouped. */
 export function logicalBytes(batch: RecordBatch): number {
-  return Math.ceil(bytesBefore(batch.data, batch.numRows));
+  return bytesBefore(batch.data, batch.numRows);
 }
 
 /** How many rows of the batch, from `start`, fit into `limit_bytes`; at least one. */
 export function rowsThatFit(batch: RecordBatch, start: number, limit_bytes: number): number {
-  const base = bytesBefore(batch.data, start);
-  let low = start + 1;
-  let high = batch.numRows;
+  const limit = bytesBefore(batch.data, start) + limit_bytes;
+  const end = firstRow(start + 1, batch.numRows + 1, (row) => bytesBefore(batch.data, row) > limit) - 1;
+  return Math.max(1, end - start);
+}
+
+/** How many rows of the batch, from `start`, bring at least `wanted_bytes`: the fewest; all where they don't suffice. */
+export function rowsToReach(batch: RecordBatch, start: number, wanted_bytes: number): number {
+  const wanted = bytesBefore(batch.data, start) + wanted_bytes;
+  return firstRow(start + 1, batch.numRows, (row) => bytesBefore(batch.data, row) >= wanted) - start;
+}
+
+/** The first in [low, high) for which `holds`, which holds for all behind it; else `high`. */
+function firstRow(low: number, high: number, holds: (row: number) => boolean): number {
   while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (bytesBefore(batch.data, middle) - base <= limit_bytes) low = middle;
-    else high = middle - 1;
+    const middle = (low + high) >> 1;
+    if (holds(middle)) high = middle;
+    else low = middle + 1;
   }
-  return low - start;
+  return low;
 }

@@ -7,7 +7,7 @@ import { scoresSchema } from "../../../src/core/columns.ts";
 import { PlanError, StageError } from "../../../src/core/errors.ts";
 import { emptyRecordBatch } from "../../../src/core/record-batch.ts";
 import { EvenBatches } from "../../../src/io/parquet/even-batches.ts";
-import { bytesBefore, logicalBytes, rowsThatFit } from "../../../src/io/parquet/logical-bytes.ts";
+import { bytesBefore, logicalBytes, rowsThatFit, rowsToReach } from "../../../src/io/parquet/logical-bytes.ts";
 import { ParquetThread } from "../../../src/io/parquet/parquet-thread.ts";
 import { type Compression, ParquetWriter } from "../../../src/io/parquet/parquet-writer.ts";
 import { ParquetReader, readParquet } from "../../../src/io/parquet/read-parquet.ts";
@@ -136,6 +136,10 @@ describe("logical bytes", () => {
     expect(rowsThatFit(rows, 10, row(10) + row(11) - 1)).toBe(1);
     expect(rowsThatFit(rows, 10, 0)).toBe(1);
     expect(rowsThatFit(rows, 0, 1e9)).toBe(100);
+    expect(rowsToReach(rows, 10, row(10) + row(11))).toBe(2);
+    expect(rowsToReach(rows, 10, row(10) + row(11) + 1)).toBe(3);
+    expect(rowsToReach(rows, 10, row(10) - 1)).toBe(1);
+    expect(rowsToReach(rows, 10, 1e9)).toBe(90);
   });
 });
 

@@ -1,0 +1,126 @@
+import { randomBytes } from "node:crypto";
+import { readFile, stat, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { LockedError, StageError } from "../../core/errors.ts";
+import { namesIn, remove, writeDurably } from "./durable-file.ts";
+import { isRunning, type ProcessIdentity, thisProcess } from "./process-identity.ts";
+
+const HEARTBEAT_MS = 30_000;
+/** A holder that can't be seen from here (another machine or container) counts as gone after this long a silence. */
+const SILENCE_MS = 20 * HEARTBEAT_MS;
+const ATTEMPTS = 20;
+
+interface Owner extends ProcessIdentity {
+  /** Milliseconds since 1970, for the message. */
+  readonly since: number;
+}
+
+/**
+ * One process at a time in a folder. Every contender first writes a file of its own and then looks for others', so
+ * of two at least one sees the other and steps back; nobody ever takes over a file of somebody else, so there is
+ * no moment at which two both believe they did. A second file marks the one that holds the folder. Files of
+ * processes that have ended are ignored, and removed by the next holder.
+ */
+export class FolderLock {
+  readonly #folder: string;
+  readonly #name: string;
+  readonly #heartbeat: NodeJS.Timeout;
+
+  private constructor(folder: string, name: string) {
+    this.#folder = folder;
+    this.#name = name;
+    this.#heartbeat = setInterval(() => void touch(join(folder, name)), HEARTBEAT_MS).unref();
+  }
+
+  /** Throws LockedError with pid, host and age where a process that runs holds the folder. */
+  static async acquire(folder: string): Promise<FolderLock> {
+    const owner: Owner = { ...thisProcess(), since: Date.now() };
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const name = `lock-${owner.pid}-${randomBytes(6).toString("hex")}`;
+      await writeDurably(join(folder, name), JSON.stringify(owner));
+      const others = await othersThan(folder, name);
+      const holder = others.running.find((other) => other.holds);
+      if (others.running.length === 0) {
+        await writeDurably(join(folder, `${name}.held`), "");
+        for (const ended of others.ended) await removeLock(folder, ended);
+        return new FolderLock(folder, name);
+      }
+      await remove(join(folder, name));
+      if (holder) throw lockedBy(folder, holder.name, holder.owner);
+      await sleep(20 + Math.random() * 180); // somebody contends as well: one of us will be first next time
+    }
+    throw new LockedError(`${folder}: other processes keep contending for this folder`, { remedy: "start one run at a time" });
+  }
+
+  /** Throws StageError where somebody has removed the lock, for then another run may be writing. */
+  async assertHeld(): Promise<void> {
+    try {
+      await stat(join(this.#folder, `${this.#name}.held`));
+    } catch (error) {
+      throw new StageError(`${this.#folder}: this run's lock was removed while it ran`, {
+        cause: error,
+        remedy: "make sure that no other run writes there, then run again: it continues",
+      });
+    }
+  }
+
+  async release(): Promise<void> {
+    clearInterval(this.#heartbeat);
+    await removeLock(this.#folder, this.#name);
+  }
+}
+
+interface Seen {
+  readonly name: string;
+  readonly owner: Owner;
+  readonly holds: boolean;
+}
+
+async function othersThan(folder: string, own: string): Promise<{ running: Seen[]; ended: string[] }> {
+  const now = (await stat(join(folder, own))).mtimeMs; // the file system's clock, which the heartbeats are in too
+  const names = await namesIn(folder);
+  const running: Seen[] = [];
+  const ended: string[] = [];
+  for (const name of names) {
+    if (!/^lock-\d+-[0-9a-f]+$/.test(name) || name === own) continue;
+    const owner = await readOwner(join(folder, name));
+    if (!owner) continue; // gone since it was listed
+    if (await isHeldStill(join(folder, name), owner, now)) running.push({ name, owner, holds: names.includes(`${name}.held`) });
+    else ended.push(name);
+  }
+  return { running, ended };
+}
+
+async function isHeldStill(path: string, owner: Owner, now: number): Promise<boolean> {
+  const running = isRunning(owner);
+  if (running !== "unknown") return running === "yes";
+  const touched = await stat(path).catch(() => undefined);
+  return touched !== undefined && now - touched.mtimeMs < SILENCE_MS;
+}
+
+async function readOwner(path: string): Promise<Owner | undefined> {
+  try {
+    return JSON.parse(await readFile(path, "utf8")) as Owner;
+  } catch {
+    return undefined; // locks appear whole, by rename: what can't be read has just been removed
+  }
+}
+
+async function removeLock(folder: string, name: string): Promise<void> {
+  await remove(join(folder, `${name}.held`));
+  await remove(join(folder, name));
+}
+
+async function touch(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(path, now, now).catch(() => undefined); // assertHeld reports a lock that is gone
+}
+
+function lockedBy(folder: string, name: string, owner: Owner): LockedError {
+  const minutes = Math.max(0, Math.round((Date.now() - owner.since) / 60_000));
+  const age = minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return new LockedError(`${folder} is held by process ${owner.pid} on ${owner.host}, since ${age}`, {
+    remedy: `wait until it ends or stop it; if it is surely gone, remove ${join(folder, name)}`,
+  });
+}

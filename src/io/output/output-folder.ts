@@ -1,0 +1,286 @@
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { RecordBatch, Schema } from "apache-arrow";
+import { rejectsSchema } from "../../core/columns.ts";
+import { InternalError, PlanError } from "../../core/errors.ts";
+import type { DatasetOptions, DatasetWriter, OutputFolder, SplitRecord } from "../../core/output.ts";
+import { int32Column, projectColumns, withColumns } from "../../core/record-batch.ts";
+import { naming } from "../file-error.ts";
+import { type Compression, ParquetWriter } from "../parquet/parquet-writer.ts";
+import { readParquet } from "../parquet/read-parquet.ts";
+import { CommittedSplits } from "./committed-splits.ts";
+import { FolderDatasetWriter } from "./dataset-writer.ts";
+import { makeFolder, namesIn, remove, syncFolder, writeAndSync } from "./durable-file.ts";
+import { Journal, type PartEntry, type PartSplit, type SplitEntry } from "./journal.ts";
+import { FolderLock } from "./lock.ts";
+import { PartFiles } from "./part-files.ts";
+import { layoutParts, type PartLayout } from "./part-layout.ts";
+import { recover, type Recovered } from "./recover.ts";
+import { assertSamePlan, readScoresPlan, type ScoresPlan, writeScoresPlan } from "./scores-plan.ts";
+import { PartRows } from "./split-rows.ts";
+import { StagedSplits } from "./staged-splits.ts";
+
+export interface OutputFolderOptions {
+  /** Made if need be. */
+  readonly path: string;
+  /** sha256 (hex) of `scores_plan`. */
+  readonly scores_hash: string;
+  /** Everything that changes a stored score; kept beside the journal so that a difference can be named. */
+  readonly scores_plan: Readonly<Record<string, unknown>>;
+  /** Columns of scores/. */
+  readonly scores_schema: Schema;
+  readonly compression: Compression;
+  /** Removes what an earlier plan left. */
+  readonly fresh: boolean;
+  /** Splits with rejects are forgotten, and so scored again. */
+  readonly retry_rejects: boolean;
+}
+
+const WORK = "_work";
+const SUCCESS = "_SUCCESS";
+const MANIFEST = "manifest.json";
+const DATASET_NAME = /^(selection|rejects)(@[0-9A-Za-z._-]+)?$/;
+
+/**
+ * The output folder, under its lock and recovered from whatever an earlier run left (docs/adr on the commit
+ * protocol). Throws LockedError where another run holds it, PlanError where its scores were made by another plan,
+ * where it holds scores of unknown origin, or where it can't be written.
+ */
+export async function openOutputFolder(options: OutputFolderOptions): Promise<OutputFolder> {
+  const path = resolve(options.path);
+  const work = join(path, WORK);
+  await makeFolder(work);
+  const lock = await FolderLock.acquire(work);
+  try {
+    if (options.fresh) await wipe(path);
+    await agreeOnPlan(path, work, { scores_hash: options.scores_hash, plan: options.scores_plan });
+    await remove(join(work, "datasets"));
+    const { journal, entries } = await Journal.open(join(work, "journal.jsonl"));
+    try {
+      const recovered = await recover(path, work, entries, options.scores_hash);
+      const folder = new LockedOutputFolder(path, options, lock, journal, recovered);
+      if (options.retry_rejects) await folder.forgetRejects();
+      return folder;
+    } catch (error) {
+      await journal.close();
+      throw error;
+    }
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+/** Only what this tool writes is removed; `_SUCCESS` first and the plan last, so that a crash in between is seen. */
+async function wipe(path: string): Promise<void> {
+  await remove(join(path, SUCCESS));
+  await syncFolder(path);
+  await remove(join(path, MANIFEST));
+  for (const name of await namesIn(path)) if (name === "scores" || DATASET_NAME.test(name)) await remove(join(path, name));
+  for (const name of ["journal.jsonl", "splits", "parts", "datasets", "plan.json"]) await remove(join(path, WORK, name));
+  await syncFolder(path);
+}
+
+async function agreeOnPlan(path: string, work: string, wanted: ScoresPlan): Promise<void> {
+  const stored = await readScoresPlan(work);
+  if (stored) return assertSamePlan(path, stored, wanted);
+  if ((await namesIn(path)).includes("scores")) {
+    throw new PlanError(`${join(path, "scores")} exists, but nothing in ${work} says what made it`, {
+      remedy: "choose another output path, or start over with --fresh, which removes it",
+    });
+  }
+  await writeScoresPlan(work, wanted);
+}
+
+class LockedOutputFolder implements OutputFolder {
+  readonly path: string;
+  readonly #options: OutputFolderOptions;
+  readonly #lock: FolderLock;
+  readonly #journal: Journal;
+  readonly #splits: CommittedSplits;
+  readonly #staged: StagedSplits;
+  readonly #parts: PartFiles;
+  /** Publications run one behind the other. */
+  #publishing: Promise<void> = Promise.resolve();
+  #num_datasets = 0;
+
+  constructor(path: string, options: OutputFolderOptions, lock: FolderLock, journal: Journal, recovered: Recovered) {
+    this.path = path;
+    this.#options = options;
+    this.#lock = lock;
+    this.#journal = journal;
+    this.#splits = recovered.splits;
+    this.#staged = recovered.staged;
+    this.#parts = recovered.parts;
+  }
+
+  committed(): ReadonlyMap<string, SplitRecord> {
+    return this.#splits;
+  }
+
+  async forgetRejects(): Promise<void> {
+    for (const entry of [...this.#splits.journalEntries()]) {
+      if (!entry.rejects) continue;
+      const split_digest = entry.record.split_digest;
+      await this.#journal.append({ kind: "forget", scores_hash: this.#options.scores_hash, split_digest });
+      this.#splits.delete(split_digest);
+    }
+  }
+
+  async commitSplit(record: SplitRecord, scores: RecordBatch, rejects: RecordBatch): Promise<void> {
+    await this.#lock.assertHeld();
+    const entry = await this.#staged.stage(this.#options.scores_hash, record, scores, rejects);
+    await this.#journal.append(entry);
+    this.#splits.add(entry);
+  }
+
+  publishScores(split_digests: readonly string[], options: { readonly final: boolean }): Promise<void> {
+    const published = this.#publishing.then(() => this.#publishScores(split_digests, options.final));
+    this.#publishing = published.catch(() => undefined);
+    return published;
+  }
+
+  async *readScores(columns: readonly string[], signal: AbortSignal): AsyncIterable<RecordBatch> {
+    const names = (await namesIn(join(this.path, "scores"))).filter((name) => name.endsWith(".parquet"));
+    for (const name of names) yield* readParquet(join(this.path, "scores", name), { columns, signal });
+  }
+
+  async openDataset(name: string, options: DatasetOptions): Promise<DatasetWriter> {
+    if (!DATASET_NAME.test(name)) throw new InternalError(`no data set may be called ${name}`);
+    await this.#lock.assertHeld();
+    return this.#openDataset(name, options);
+  }
+
+  async isComplete(): Promise<boolean> {
+    return (await namesIn(this.path)).includes(SUCCESS);
+  }
+
+  async readManifest(): Promise<Readonly<Record<string, unknown>> | undefined> {
+    const path = join(this.path, MANIFEST);
+    if (!(await namesIn(this.path)).includes(MANIFEST)) return undefined;
+    const text = await naming("read", path, () => readFile(path, "utf8"));
+    try {
+      return JSON.parse(text) as Record<string, unknown>;
+    } catch {
+      return undefined; // written by rename, so damaged from outside: it is made again
+    }
+  }
+
+  async invalidate(): Promise<void> {
+    if (!(await this.isComplete())) return;
+    await remove(join(this.path, SUCCESS));
+    await syncFolder(this.path);
+  }
+
+  async finish(manifest: Readonly<Record<string, unknown>>, success: boolean): Promise<void> {
+    await this.#lock.assertHeld();
+    await this.invalidate();
+    await writeAndSync(join(this.path, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
+    if (success) await writeAndSync(join(this.path, SUCCESS), "");
+  }
+
+  async close(): Promise<void> {
+    await this.#publishing;
+    await this.#journal.close();
+    await this.#lock.release();
+  }
+
+  async #publishScores(split_digests: readonly string[], final: boolean): Promise<void> {
+    await this.#lock.assertHeld();
+    const splits = split_digests.map((digest) => this.#committedSplit(digest));
+    const layout = layoutParts(splits).filter((part) => final || part.is_full);
+    const parts: PartEntry[] = [];
+    for (const part of layout) parts.push(this.#parts.find(part, this.#options.compression) ?? (await this.#writePart(part)));
+    if (!final) return;
+    if (!(await this.#parts.arePublished(parts))) {
+      await this.invalidate();
+      await this.#parts.publish(parts);
+      await this.#dropLost(parts);
+    }
+    await this.#publishRejects(splits);
+  }
+
+  #committedSplit(digest: string): SplitEntry {
+    const entry = this.#splits.entry(digest);
+    if (!entry) throw new InternalError(`the split ${digest} is to be published and was not committed`);
+    return entry;
+  }
+
+  /** Writes and journals one part, then removes the staged files that it replaces. */
+  async #writePart(layout: PartLayout): Promise<PartEntry> {
+    const { compression, scores_hash, scores_schema: schema } = this.#options;
+    const temporary = join(this.path, WORK, "parts", "writing.tmp");
+    const writer = await ParquetWriter.open(temporary, { schema, compression, metadata: {} });
+    let entry: PartEntry;
+    try {
+      for await (const batch of this.#rowsOf(layout.splits)) await writer.write(batch);
+      const { digest, num_bytes } = await writer.finish();
+      entry = { kind: "part", scores_hash, digest, num_bytes, compression, splits: layout.splits };
+    } catch (error) {
+      await writer.abandon();
+      throw error;
+    }
+    await this.#parts.add(entry, temporary);
+    await this.#journal.append(entry);
+    for (const [split_digest] of layout.splits) {
+      const staged = this.#splits.entry(split_digest)?.scores;
+      if (staged) await this.#staged.removeScores(split_digest, staged);
+    }
+    return entry;
+  }
+
+  /** The rows of the splits in order, from the parts that hold them or else from where they were staged. */
+  async *#rowsOf(splits: readonly PartSplit[]): AsyncGenerator<RecordBatch, void, void> {
+    const holders = new Map<string, PartEntry>();
+    for (const part of this.#parts.entries) for (const [split, scores] of part.splits) holders.set(split + scores, part);
+    const open = new Map<PartEntry, PartRows>();
+    try {
+      for (const split of splits) {
+        const holder = holders.get(split[0] + split[1]);
+        if (!holder) {
+          yield* await this.#staged.readScores(this.#committedSplit(split[0]));
+          continue;
+        }
+        if (!open.has(holder)) open.set(holder, new PartRows(this.#parts.pathOf(holder), holder));
+        yield* open.get(holder)!.read(split);
+      }
+    } finally {
+      for (const rows of open.values()) await rows.close();
+    }
+  }
+
+  /** Splits of an earlier publication that are not in this one went with the parts that held them. */
+  async #dropLost(parts: readonly PartEntry[]): Promise<void> {
+    const published = new Set(parts.flatMap((part) => part.splits.map(([split, scores]) => split + scores)));
+    for (const { record, scores } of [...this.#splits.journalEntries()]) {
+      const split = record.split_digest;
+      if (!scores || published.has(split + scores.digest)) continue;
+      if (!(await this.#staged.isWhole(split, "scores", scores))) this.#splits.delete(split);
+    }
+  }
+
+  /** Rejects are few: written anew each time, with the split's place in this input. */
+  async #publishRejects(splits: readonly SplitEntry[]): Promise<void> {
+    const writer = await this.#openDataset("rejects", { schema: rejectsSchema, compression: this.#options.compression, metadata: {} });
+    try {
+      for (const [index, entry] of splits.entries()) {
+        for (const batch of await this.#staged.readRejects(entry)) await writer.write(atSplit(batch, index));
+      }
+      await writer.publish();
+    } finally {
+      await writer.discard();
+    }
+  }
+
+  #openDataset(name: string, options: DatasetOptions): Promise<FolderDatasetWriter> {
+    const temporary = join(this.path, WORK, "datasets", `${name}-${this.#num_datasets++}`);
+    return FolderDatasetWriter.open(temporary, join(this.path, name), options);
+  }
+}
+
+function atSplit(rejects: RecordBatch, index: number): RecordBatch {
+  const field = rejectsSchema.fields.find(({ name }) => name === "split")!;
+  const columns = { split: int32Column(new Int32Array(rejects.numRows).fill(index)) };
+  return projectColumns(withColumns(rejects, [field], columns), rejectsSchema);
+}
+

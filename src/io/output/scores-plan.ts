@@ -1,0 +1,74 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { PlanError } from "../../core/errors.ts";
+import { naming } from "../file-error.ts";
+import { writeAndSync } from "./durable-file.ts";
+
+/** What the scores in a folder were made by: everything that changes one of them, and its hash. */
+export interface ScoresPlan {
+  readonly scores_hash: string;
+  readonly plan: Readonly<Record<string, unknown>>;
+}
+
+const FILE = "plan.json";
+/** Differences that a message lists. */
+const MAX_DIFFERENCES = 12;
+
+export function writeScoresPlan(work: string, plan: ScoresPlan): Promise<void> {
+  return writeAndSync(join(work, FILE), `${JSON.stringify(plan, null, 2)}\n`);
+}
+
+/** undefined where no scores have been begun in this folder. */
+export function readScoresPlan(work: string): Promise<ScoresPlan | undefined> {
+  const path = join(work, FILE);
+  return naming("read", path, async () => {
+    let text: string;
+    try {
+      text = await readFile(path, "utf8");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
+    try {
+      return JSON.parse(text) as ScoresPlan;
+    } catch (error) {
+      throw new PlanError(`${path} is damaged, so it is unknown what the scores in this folder were made by`, { cause: error, remedy: "start over with --fresh" });
+    }
+  });
+}
+
+/** Throws PlanError naming every difference where the plans' hashes differ. */
+export function assertSamePlan(folder: string, stored: ScoresPlan, wanted: ScoresPlan): void {
+  if (stored.scores_hash === wanted.scores_hash) return;
+  const all = differences(stored.plan, wanted.plan, "");
+  const listed = all.slice(0, MAX_DIFFERENCES).map((line) => `\n    ${line}`);
+  const rest = all.length > MAX_DIFFERENCES ? `\n    and ${all.length - MAX_DIFFERENCES} more` : "";
+  throw new PlanError(`the scores in ${folder} were made by another plan:${listed.join("") || " its hash differs"}${rest}`, {
+    remedy: "choose another output path, take the change back, or start over with --fresh",
+  });
+}
+
+/** "path: was OLD, now NEW" for each leaf that differs; arrays are compared element by element. */
+export function differences(before: unknown, now: unknown, path: string): string[] {
+  if (isTree(before) && isTree(now) && Array.isArray(before) === Array.isArray(now)) {
+    const keys = [...new Set([...Object.keys(before), ...Object.keys(now)])].sort();
+    return keys.flatMap((key) => differences(before[key], now[key], join_path(path, key, Array.isArray(now))));
+  }
+  const [old_text, new_text] = [show(before), show(now)];
+  if (old_text === new_text) return [];
+  return [`${path || "plan"}: was ${old_text}, now ${new_text}`];
+}
+
+function isTree(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+function join_path(path: string, key: string, in_array: boolean): string {
+  if (in_array) return `${path}[${key}]`;
+  return path === "" ? key : `${path}.${key}`;
+}
+
+function show(value: unknown): string {
+  const text = value === undefined ? "absent" : JSON.stringify(value);
+  return text.length > 100 ? `${text.slice(0, 97)}...` : text;
+}
