@@ -21,7 +21,7 @@ vi.mock("node:fs/promises", async (importOriginal) => {
   const open = async (...args: Parameters<typeof real.open>): Promise<FileHandle> => {
     const file = await real.open(...args);
     for (const name of ["writeFile", "appendFile", "truncate"] as const) {
-      file[name] = watched((file[name] as (...a: unknown[]) => Promise<void>).bind(file)) as never;
+      file[name] = watched((file[name] as (...a: unknown[]) => Promise<void>).bind(file));
     }
     return file;
   };
@@ -81,7 +81,7 @@ function committedIn(path: string, splits: readonly TestSplit[]): number {
 }
 
 describe("a run that is killed", { timeout: 240_000 }, () => {
-  const splits = splitsOf(6, 10);
+  const splits = splitsOf(7, 10);
 
   it("ends, when run again, as if it had not been, from whatever step", async () => {
     const path = join(temporaryFolder(), "out");
