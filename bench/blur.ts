@@ -2,7 +2,7 @@
  * How exact and how fast ways of blurring are, one image at a time on one thread: `npm run bench:blur`.
  * Exact = a float64 convolution with edges replicated, rounded. Quoted in docs/adr/0004-recursive-gaussian.md.
  */
-import sharp from "sharp";
+import sharp, { type BlurOptions } from "sharp";
 import { gaussianBlur } from "../src/kernels/gaussian.ts";
 import { recursiveGaussian } from "../src/kernels/recursive-gaussian.ts";
 import { median, table } from "./table.ts";
@@ -24,7 +24,7 @@ const rows: Record<string, string | number>[] = [];
 for (const [side, sigma] of [[112, 31.36], [336, 20], [336, 94.08], [768, 60]] as const) {
   const pixels = photograph(side);
   const exact = Uint8Array.from(gaussianBlur(pixels, side, side, sigma), Math.round);
-  const bySharp = (options: sharp.BlurOptions) => () => sharp(pixels, { raw: { width: side, height: side, channels: 3 } }).blur(options).raw().toBuffer();
+  const bySharp = (options: BlurOptions) => () => sharp(pixels, { raw: { width: side, height: side, channels: 3 } }).blur(options).raw().toBuffer();
   const ways: Record<string, () => Promise<Uint8Array> | Uint8Array> = {
     "sharp, defaults": bySharp({ sigma }),
     "sharp, minAmplitude 0.001": bySharp({ sigma, minAmplitude: 0.001 }),
