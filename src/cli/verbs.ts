@@ -1,3 +1,4 @@
+import { planVerb } from "./plan.ts";
 import { runVerb } from "./run.ts";
 import { schemaVerb } from "./schema.ts";
 import { selectVerb } from "./select.ts";
@@ -5,4 +6,4 @@ import { validateVerb } from "./validate.ts";
 import type { Verb } from "./verb.ts";
 
 /** Every command, in the order in which help shows them. */
-export const VERBS: readonly Verb<never>[] = [runVerb, validateVerb, selectVerb, schemaVerb];
+export const VERBS: readonly Verb<never>[] = [runVerb, validateVerb, planVerb, selectVerb, schemaVerb];

@@ -3,7 +3,7 @@ import type { Schema } from "apache-arrow";
 import { samplesSchema } from "../core/columns.ts";
 import type { InferenceStatistics, Plan } from "../core/plan.ts";
 import { openOutputFolder } from "../io/output/output-folder.ts";
-import type { ModelDescription, ScorerReport, ScoreStatistics } from "../model/contract.ts";
+import type { Model, ModelDescription, ScorerReport, ScoreStatistics } from "../model/contract.ts";
 import { loadModel } from "../model/load-model.ts";
 import { describeBlur } from "../stages/blur.ts";
 import { packInferenceBatches } from "../stages/inference-batches.ts";
@@ -36,7 +36,19 @@ export interface BuildPlanOptions {
 }
 
 /** Reads and checks the model's folder and the input's schema; starts nothing. Throws PlanError. */
-export async function buildPlan(config: PipelineConfig, { topPercents }: BuildPlanOptions = {}): Promise<Plan> {
+export async function buildPlan(config: PipelineConfig, options: BuildPlanOptions = {}): Promise<Plan> {
+  return (await examinePlan(config, options)).plan;
+}
+
+/** A plan with what it was made from, for those who print it. */
+export interface ExaminedPlan {
+  readonly plan: Plan;
+  readonly model: Model;
+  readonly steps: readonly SchemaStep[];
+  readonly selection: Schema;
+}
+
+export async function examinePlan(config: PipelineConfig, { topPercents }: BuildPlanOptions = {}): Promise<ExaminedPlan> {
   const devices = devicesOf(config);
   const resources = resolveResources(config.resources, devices);
   const [model, source] = await Promise.all([loadModel(config.model), openSource(config.source)]);
@@ -48,12 +60,12 @@ export async function buildPlan(config: PipelineConfig, { topPercents }: BuildPl
     onStatistics: (statistics) => inference.add(statistics),
     onScorer: (scorer) => (inference.report = scorer.report),
   });
-  const { scores: schema } = flowSchemas(stages, source.schema);
+  const { scores: schema, steps, selection } = flowSchemas(stages, source.schema);
   const canonical = canonicalPlan(config, model.description, stages, schema.samples);
   const scores_hash = canonicalDigest(canonical.scores);
   const versions = libraryVersions();
   const { path, compression } = config.output;
-  return {
+  const plan: Plan = {
     name: config.name,
     source,
     stages: stages.map,
@@ -78,6 +90,7 @@ export async function buildPlan(config: PipelineConfig, { topPercents }: BuildPl
     versions,
     warnings: model.warnings.map((message) => ({ code: "model", message })),
   };
+  return { plan, model, steps, selection };
 }
 
 /** Collects what the scorer says while the run goes on. */
@@ -114,7 +127,6 @@ const CANONICAL_VERSION = 1;
 
 /** Everything that changes a stored score, and what changes a selection. Places of files are no part of it, their content is. */
 function canonicalPlan(config: PipelineConfig, model: ModelDescription, stages: BuiltStages, scores: Schema): Plan["canonical"] {
-  const { path: _path, ...modelContent } = model;
   const stageEntry = (stage: { readonly kind: string; readonly version: number; readonly config: unknown }) => ({
     kind: stage.kind,
     version: stage.version,
@@ -126,8 +138,9 @@ function canonicalPlan(config: PipelineConfig, model: ModelDescription, stages: 
       canonical_version: CANONICAL_VERSION,
       source: sourceIdentity(config),
       model: {
-        ...modelContent,
-        pad_to_square: config.model.pad_to_square,
+        ...without(model, ["path"]),
+        // What the description does not hold in its resolved form.
+        ...without(config.model, ["path", "device", "dtype", "max_length", "template"]),
         // cpu, cuda and webgpu differ in the last bits; cuda:0 and cuda:1 do not.
         device_classes: [...new Set(devicesOf(config).map((device) => device.split(":")[0]!))].sort(),
       },
@@ -140,6 +153,9 @@ function canonicalPlan(config: PipelineConfig, model: ModelDescription, stages: 
 
 /** The source without the places of its files: what is in them is in the splits' digests. */
 function sourceIdentity({ source }: PipelineConfig): Readonly<Record<string, unknown>> {
-  const { annotations: _annotations, image_root: _imageRoot, ...identity } = source;
-  return identity;
+  return without(source, ["annotations", "image_root"]);
+}
+
+function without(record: object, keys: readonly string[]): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(record).filter(([key]) => !keys.includes(key)));
 }

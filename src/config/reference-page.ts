@@ -73,7 +73,7 @@ function blockSection(key: string, schema: JsonSchema): string {
     const [discriminator, value] = Object.entries(branch.properties ?? {}).find(([, property]) => property.const !== undefined)!;
     const others = Object.entries(branch.properties ?? {}).filter(([name]) => name !== discriminator);
     const about = branch.description ? `${branch.description}\n\n` : "";
-    return `### ${discriminator}: ${String(value.const as string)}\n\n${about}${table(others.map(([name, property]) => rowOf(name, property, branch)))}`;
+    return `### ${discriminator}: ${JSON.stringify(value.const).replaceAll("\"", "")}\n\n${about}${table(others.map(([name, property]) => rowOf(name, property, branch)))}`;
   });
   return `## ${key}\n\n${intro}${branches.join("\n")}`;
 }
@@ -102,6 +102,7 @@ function typeOf(schema: JsonSchema): string {
     case "object":
       if (isObject(schema.additionalProperties)) return `mapping of names to ${typeOf(schema.additionalProperties)}`;
       return `block of ${Object.entries(schema.properties ?? {}).map(([name]) => `\`${name}\``).join(", ")}`;
+    case undefined:
     default:
       return schema.type ?? "any value";
   }
