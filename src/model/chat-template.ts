@@ -9,6 +9,8 @@ export interface ChatTemplate {
   readonly name: string;
   /** The text of the turns; `prompt_answer` adds what stands before an assistant's first word. Throws what the template raises. */
   render(messages: readonly Message[], prompt_answer: boolean): string;
+  /** Whether it writes the special tokens at the beginning itself; otherwise the tokenizer's are put there unless present. */
+  readonly writes_beginning: boolean;
   /** False where `prompt_answer` has no effect, so that the answer's beginning has to be searched for. */
   readonly prompts_answer: boolean;
 }
@@ -24,6 +26,7 @@ export function folderTemplate(source: string, tokenizer: TextTokenizer, placeho
   const { bos, eos, unk, pad } = tokenizer.special;
   return {
     name: "folder",
+    writes_beginning: false,
     prompts_answer: source.includes("add_generation_prompt"),
     render(messages, prompt_answer) {
       const turns = messages.map(({ role, content }) => ({
@@ -80,6 +83,7 @@ export function llavaV1Template(tokenizer: TextTokenizer, placeholder: string): 
   const end = eos || "</s>";
   return {
     name: "llava_v1",
+    writes_beginning: true,
     prompts_answer: true,
     render(messages, prompt_answer) {
       const system = messages.find(({ role }) => role === "system")?.content ?? LLAVA_V1_SYSTEM;

@@ -50,6 +50,8 @@ export interface ImageInput {
   readonly key: string;
   /** How many sequences of the split will show it: its features are freed after the last. */
   readonly uses: number;
+  /** Of the decoded image; only families that cut tiles need it. */
+  readonly source_size?: ImageSize;
   readonly views: readonly ViewPixels[];
 }
 

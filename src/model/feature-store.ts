@@ -1,9 +1,14 @@
-import type { PlacedImage } from "./families/family.ts";
+import type { ImageContext, PlacedImage } from "./families/family.ts";
 
-/** An image's features, clean and blurred, each [rows, hidden]. */
-export interface ImageFeatures extends PlacedImage {
+/** Feature rows of the clean and of the blurred image, each [rows, hidden]. */
+export interface FeaturePair {
   readonly clean: Float32Array;
   readonly blurred: Float32Array;
+}
+
+/** An image's features, by whether the sample that shows it has others. */
+export interface ImageFeatures extends PlacedImage {
+  readonly in: Readonly<Partial<Record<ImageContext, FeaturePair>>>;
 }
 
 /** Features of the images of the splits in work, each kept until its last use. */

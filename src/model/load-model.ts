@@ -7,7 +7,7 @@ import { type Family, type FamilyFolder, integerOf, type Json, object } from "./
 import { familyOf } from "./families/registry.ts";
 import { GRAPH_NAMES, type GraphName, type ModelConfig, modelConfig, type ModelOptions } from "./model-config.ts";
 import { type ModelFolder, readModelFolder } from "./model-folder.ts";
-import { prepareSample } from "./prepare.ts";
+import { placeholderOf, prepareSample } from "./prepare.ts";
 import { openScorer } from "./scorer.ts";
 import { createTokenizer, type TextTokenizer } from "./tokenizer.ts";
 
@@ -56,6 +56,7 @@ export function familyFolderOf(folder: ModelFolder, config: ModelConfig): Family
     inputs: values("inputs"),
     outputs: values("outputs"),
     pad_to_square: config.pad_to_square,
+    split_images: config.split_images,
   };
 }
 
@@ -65,13 +66,13 @@ function chooseTemplate(
   family: Family,
   tokenizer: TextTokenizer,
 ): { template: ChatTemplate; warnings: string[] } {
-  const placeholder = family.placeholder ?? tokenizer.tokenOf(family.image_token_id) ?? "<image>";
-  const inline = family.inline_placeholder ?? placeholder;
+  const placeholder = placeholderOf(family, tokenizer);
+  const inline = family.inlinePlaceholder?.(placeholder) ?? placeholder;
   if (config.template === "llava_v1") return { template: llavaV1Template(tokenizer, inline), warnings: [] };
   if (folder.chat_template !== undefined) {
     return { template: folderTemplate(folder.chat_template, tokenizer, inline), warnings: [] };
   }
-  if (config.template === "folder") {
+  if (config.template === "folder" || !family.template) {
     throw new PlanError(`the model folder ${config.path} has no chat template`, {
       remedy: "add chat_template.jinja, or set model.template to llava_v1",
     });

@@ -53,6 +53,10 @@ export const modelConfig = z.strictObject({
     .boolean()
     .optional()
     .describe("LLaVA only: pad images to a square with the mean colour, as LLaVA's trainer does, in place of a centre crop; the folder's own setting where it is not given."),
+  split_images: z
+    .boolean()
+    .optional()
+    .describe("LLaVA-OneVision, Idefics3, SmolVLM: cut large images into tiles; off: one view an image, fewer tokens; the folder's own setting where it is not given."),
 });
 
 export type ModelConfig = z.infer<typeof modelConfig>;

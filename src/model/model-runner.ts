@@ -1,9 +1,9 @@
 import { PlanError, StageError } from "../core/errors.ts";
 import type { ImageInput, ScorerReport, ScoreStatistics, Sequence, SequenceNlls } from "./contract.ts";
 import { decoderFeeds, type DecoderRow } from "./decoder-batch.ts";
-import type { Family, PixelView, PlainTensor } from "./families/family.ts";
+import type { Family, ImageContext, PixelView, PlainTensor, VisionImage } from "./families/family.ts";
 import { familyOf } from "./families/registry.ts";
-import { FeatureStore, type ImageFeatures } from "./feature-store.ts";
+import { type FeaturePair, FeatureStore, type ImageFeatures } from "./feature-store.ts";
 import { sessionSource } from "./graph-file.ts";
 import { cutGraphSource, type GraphSession, openSession } from "./graph-session.ts";
 import { logProb } from "./log-probs.ts";
@@ -88,17 +88,26 @@ export class ModelRunner {
     return this.#vision.session_ms + this.#embed.session_ms + this.#decoder.session_ms;
   }
 
-  /** Both variants of every image, in calls of equal shape. */
+  /** Both variants of every image, in the contexts that its family knows, in calls of equal shape. */
   async #encode(split: number, images: readonly ImageInput[]): Promise<void> {
-    if (images.length === 0) return;
-    const variants: PixelView[][] = images.flatMap(({ views }) => [
-      views.map(({ width, height, pixels }) => ({ width, height, pixels })),
-      views.map(({ width, height, pixels_blur }) => ({ width, height, pixels: pixels_blur })),
-    ]);
+    const variants: VisionImage[] = [];
+    const places: { image: number; context: ImageContext }[] = [];
+    images.forEach(({ views, source_size }, image) => {
+      const clean = views.map(({ width, height, pixels }) => ({ width, height, pixels }));
+      const blurred = views.map(({ width, height, pixels_blur }) => ({ width, height, pixels: pixels_blur }));
+      for (const context of this.#family.viewsInContext ? CONTEXTS : CONTEXTS.slice(0, 1)) {
+        const pick = (all: PixelView[]) => this.#family.viewsInContext?.(all, context) ?? all;
+        if (pick(clean).length === 0) continue;
+        places.push({ image, context });
+        variants.push({ views: pick(clean), source_size }, { views: pick(blurred), source_size });
+      }
+    });
     const features = await encodeViews(this.#vision, this.#family, variants);
+    const found = images.map((): Partial<Record<ImageContext, FeaturePair>> => ({}));
+    places.forEach(({ image, context }, i) => (found[image]![context] = { clean: features[2 * i]!, blurred: features[2 * i + 1]! }));
     images.forEach(({ key, uses, views }, i) => {
       const placed = views.map(({ width, height }) => ({ width, height }));
-      this.#features.put(split, key, { views: placed, clean: features[2 * i]!, blurred: features[2 * i + 1]! }, uses);
+      this.#features.put(split, key, { views: placed, in: found[i]! }, uses);
     });
   }
 
@@ -157,15 +166,22 @@ export class ModelRunner {
         const row = data.subarray((2 * i + variant) * size, (2 * i + variant + 1) * size);
         row.set(text);
         const wasCut = input_ids.length >= this.#maxLength;
-        placeFeatures(row, input_ids, features[i]!.map((image) => image[pick]), hidden, this.#family.image_token_id, wasCut);
+        const shown = features[i]!.map((image) => pairOf(image, features[i]!.length)[pick]);
+        placeFeatures(row, input_ids, shown, hidden, this.#family.image_token_id, wasCut);
       }
     });
     return { type: "float32", dims: [2 * sequences.length, length, hidden], data };
   }
 }
 
+const CONTEXTS: readonly ImageContext[] = ["alone", "several"];
+
+function pairOf({ in: contexts }: ImageFeatures, numImages: number): FeaturePair {
+  return (numImages > 1 ? contexts.several : contexts.alone) ?? contexts.alone ?? contexts.several!;
+}
+
 /** Feature rows of every image, [rows, hidden] each. */
-export async function encodeViews(vision: GraphSession, family: Family, images: readonly (readonly PixelView[])[]): Promise<Float32Array[]> {
+export async function encodeViews(vision: GraphSession, family: Family, images: readonly VisionImage[]): Promise<Float32Array[]> {
   const features = new Array<Float32Array>(images.length);
   for (const call of family.visionCalls(images)) {
     requireNames(vision, Object.keys(call.feeds), []);

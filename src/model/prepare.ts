@@ -21,7 +21,13 @@ export function prepareSample(sample: Sample, imageSizes: readonly ImageSize[], 
   const { family, template } = parts;
   const problem = countImages(sample, family);
   if (problem) return problem;
-  const images = sample.images.map((_, i) => family.imageText(imageSizes[i], imageTokenText(parts)));
+  const context = { tokenOf: (id: number) => tokenText(id, parts), num_images: sample.images.length };
+  const images: ImageText[] = [];
+  for (let i = 0; i < sample.images.length; i++) {
+    const text = family.imageText(imageSizes[i], context);
+    if ("code" in text) return text;
+    images.push(text);
+  }
   const rendered = renderConversation(sample.messages, template, (text) => encodeWithImages(text, images, parts));
   if ("code" in rendered) return rendered;
   if (rendered.spans.length === 0) return { code: "empty_answer", message: "no assistant turn has any token" };
@@ -47,23 +53,28 @@ function countImages({ images, messages }: Sample, { max_images }: Family): Prep
   return undefined;
 }
 
-/** The image token as text; a stand-in that no tokenizer splits where the vocabulary has no such token. */
-function imageTokenText({ tokenizer, family }: PrepareParts): string {
-  return tokenizer.tokenOf(family.image_token_id) ?? IMAGE_PLACEHOLDER;
+/** What the template writes where an image stands. */
+export function placeholderOf(family: Family, tokenizer: TextTokenizer): string {
+  return tokenizer.tokenOf(family.placeholder_id ?? family.image_token_id) ?? IMAGE_PLACEHOLDER;
+}
+
+/** A token as text; `<image>` for an image token that the vocabulary lacks. */
+function tokenText(id: number, { tokenizer, family }: PrepareParts): string | undefined {
+  return tokenizer.tokenOf(id) ?? (id === family.image_token_id ? IMAGE_PLACEHOLDER : undefined);
 }
 
 /** The text's ids, each placeholder replaced by its image's text; an image token stands for its whole run. */
 function encodeWithImages(text: string, images: readonly ImageText[], parts: PrepareParts): number[] {
-  const { tokenizer, family } = parts;
-  const imageToken = imageTokenText(parts);
-  const pieces = text.split(family.placeholder ?? imageToken);
+  const { tokenizer, family, template } = parts;
+  const pieces = text.split(placeholderOf(family, tokenizer));
   let expanded = pieces[0]!;
-  for (let i = 1; i < pieces.length; i++) expanded += (images[i - 1]?.text ?? imageToken) + pieces[i]!;
-  if (tokenizer.tokenOf(family.image_token_id) !== undefined) return tokenizer.encodeSequence(expanded);
+  for (let i = 1; i < pieces.length; i++) expanded += (images[i - 1]?.text ?? IMAGE_PLACEHOLDER) + pieces[i]!;
+  const encodeFirst = template.writes_beginning ? tokenizer.encode : tokenizer.encodeSequence;
+  if (tokenizer.tokenOf(family.image_token_id) !== undefined) return encodeFirst(expanded);
   const ids: number[] = [];
-  expanded.split(imageToken).forEach((piece, i) => {
+  expanded.split(IMAGE_PLACEHOLDER).forEach((piece, i) => {
     if (i > 0) ids.push(family.image_token_id);
-    ids.push(...(i === 0 ? tokenizer.encodeSequence(piece) : tokenizer.encode(piece)));
+    ids.push(...(i === 0 ? encodeFirst(piece) : tokenizer.encode(piece)));
   });
   return ids;
 }

@@ -10,9 +10,9 @@ export interface TokenizerConfig {
 export interface TextTokenizer {
   readonly special: { readonly bos: string; readonly eos: string; readonly unk: string; readonly pad: string };
   /** Special tokens stand for themselves in `text`; nothing is added around it. */
-  encode(text: string): number[];
+  readonly encode: (text: string) => number[];
   /** As `encode`, with the beginning-of-sequence tokens that the tokenizer puts first, unless the text has them. */
-  encodeSequence(text: string): number[];
+  readonly encodeSequence: (text: string) => number[];
   /** The ids' text, each piece what one more id adds; a character split over several ids is on the last of them. */
   pieces(ids: readonly number[], before: readonly number[]): string[];
   tokenOf(id: number): string | undefined;
@@ -72,13 +72,14 @@ function addedPrefix(tokenizer: FolderTokenizer): number[] {
   return [];
 }
 
-const REPLACEMENT = "\uFFFD";
+/** How a decoder shows bytes that are no whole character. */
+const UNFINISHED = /\uFFFD+$/;
 const LEFT_CONTEXT = 4;
-/** A character has at most 4 bytes, so at most 4 ids hold a part of it. */
-const LONGEST_CHARACTER_IDS = 4;
+/** A window that stays unfinished for longer holds real U+FFFD characters. */
+const LONGEST_WINDOW = 64;
 
 /**
- * Decodes a short window that ends at each id in turn; what is new against the window before is the id's piece.
+ * Decodes a short window that ends at each id in turn; what is new against what was known is the id's piece.
  * The window begins where an earlier piece ended, so that no character is cut, and at least one id before the new
  * one, so that a decoder that strips a text's first space strips it from both.
  */
@@ -91,17 +92,18 @@ function decodePieces(tokenizer: FolderTokenizer, ids: readonly number[], before
       : tokenizer.decode(all.slice(start, end), { skip_special_tokens: false, clean_up_tokenization_spaces: false });
   const pieces: string[] = [];
   let windowStart = 0;
-  let known = context.length;
-  for (let end = known + 1; end <= all.length; end++) {
-    const knownText = decode(windowStart, known);
+  let boundary = context.length;
+  let known = decode(0, boundary).length;
+  for (let end = boundary + 1; end <= all.length; end++) {
     const text = decode(windowStart, end);
-    if (text.endsWith(REPLACEMENT) && end < all.length && end - known < LONGEST_CHARACTER_IDS) {
-      pieces.push("");
-      continue;
-    }
-    pieces.push(text.slice(knownText.length));
-    windowStart = known;
-    known = end;
+    const isLast = end === all.length || end - windowStart > LONGEST_WINDOW;
+    const finished = isLast ? text : text.replace(UNFINISHED, "");
+    pieces.push(finished.slice(known));
+    known = Math.max(known, finished.length);
+    if (finished.length < text.length) continue;
+    windowStart = boundary;
+    boundary = end;
+    known = decode(windowStart, boundary).length;
   }
   return pieces;
 }

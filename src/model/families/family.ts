@@ -1,4 +1,5 @@
-import type { ImageSize, ViewPlan } from "../contract.ts";
+import { PlanError } from "../../core/errors.ts";
+import type { ImageSize, PrepareReject, ViewPlan } from "../contract.ts";
 import type { ChatTemplate } from "../chat-template.ts";
 import type { GraphValue } from "../graph-file.ts";
 import type { GraphName } from "../model-config.ts";
@@ -16,7 +17,9 @@ export interface FamilyFolder {
   readonly processor: Json;
   readonly inputs: Readonly<Record<GraphName, readonly GraphValue[]>>;
   readonly outputs: Readonly<Record<GraphName, readonly GraphValue[]>>;
+  /** The switches of the configuration; undefined: as the folder says. */
   readonly pad_to_square: boolean | undefined;
+  readonly split_images: boolean | undefined;
 }
 
 /** One variant of one view: RGB uint8, [height, width, 3]. */
@@ -29,6 +32,12 @@ export interface PlainTensor {
   readonly type: "float32" | "int64" | "bool";
   readonly dims: readonly number[];
   readonly data: Float32Array | Int32Array | Uint8Array;
+}
+
+/** One variant of an image: its views in the order of the family's `views`, or those of one context. */
+export interface VisionImage {
+  readonly views: readonly PixelView[];
+  readonly source_size: ImageSize | undefined;
 }
 
 /** One run of the vision encoder over several images. */
@@ -48,6 +57,13 @@ export interface ImageText {
   readonly runs: readonly number[];
 }
 
+/** What imageText may look at beside the image's size. */
+export interface TextContext {
+  readonly tokenOf: (id: number) => string | undefined;
+  /** Images in the whole sample. */
+  readonly num_images: number;
+}
+
 /** An image as the decoder's positions see it. */
 export interface PlacedImage {
   readonly views: readonly ImageSize[];
@@ -57,19 +73,21 @@ export interface PlacedImage {
 export interface Family {
   /** The id that stands for one feature row in input_ids; negative where the tokenizer has no such token. */
   readonly image_token_id: number;
-  /** What chat templates write where an image stands, and is replaced by ImageText. Undefined: the image token itself. */
-  readonly placeholder?: string;
+  /** The id of what chat templates write where an image stands, to be replaced by ImageText. Undefined: the image token. */
+  readonly placeholder_id?: number;
   /** What stands for `<image>` in templates over plain text. Undefined: the placeholder. */
-  readonly inline_placeholder?: string;
+  readonly inlinePlaceholder?: (placeholder: string) => string;
   readonly needs_image_sizes: boolean;
   readonly max_images: number;
   readonly warnings: readonly string[];
-  /** The template of checkpoints that ship none. */
-  template(tokenizer: TextTokenizer, placeholder: string): ChatTemplate;
-  imageText(size: ImageSize | undefined, imageToken: string): ImageText;
+  /** The template of checkpoints that ship none; without it such a checkpoint is refused. */
+  template?(tokenizer: TextTokenizer, placeholder: string): ChatTemplate;
+  imageText(size: ImageSize | undefined, context: TextContext): ImageText | PrepareReject;
   views(size: ImageSize): readonly ViewPlan[];
-  /** Each image is one variant's views. Images of equal shape share a call. */
-  visionCalls(images: readonly (readonly PixelView[])[]): VisionCall[];
+  /** The views that are encoded where the image is its sample's only one, and where it is one of several. Undefined: all. */
+  viewsInContext?(views: readonly PixelView[], context: ImageContext): readonly PixelView[];
+  /** Images of equal shape share a call. */
+  visionCalls(images: readonly VisionImage[]): VisionCall[];
   /** 1, or 3 for rotary positions with a row each for time, height and width. */
   readonly position_rows: 1 | 3;
   /** Position ids of a sequence, [position_rows, sequence]. */
@@ -78,6 +96,8 @@ export interface Family {
   tokenTypes?(input_ids: Int32Array, answer_positions: Int32Array): Int32Array;
   readonly padding_type?: number;
 }
+
+export type ImageContext = "alone" | "several";
 
 export interface FamilyEntry {
   readonly model_types: readonly string[];
@@ -104,6 +124,15 @@ export function groupByShape<T>(images: readonly T[], shape: (image: T) => strin
     group.push(index);
   });
   return groups;
+}
+
+/** The image token's id. Throws PlanError where config.json names none. */
+export function imageTokenId(config: Json): number {
+  const found = integerOf(config, "image_token_index", "image_token_id");
+  if (found !== undefined) return found;
+  throw new PlanError("config.json names no image token (image_token_index or image_token_id)", {
+    remedy: "export the model with its full configuration",
+  });
 }
 
 export function object(value: unknown): Json {

@@ -2,7 +2,7 @@ import { PlanError } from "../../core/errors.ts";
 import type { ImageSize, ViewPlan } from "../contract.ts";
 import { llavaV1Template } from "../chat-template.ts";
 import { plainResize, readImageProcessor, sizeSetting, squareSetting, StepPlan } from "../image-processor.ts";
-import { countingPositions, type Family, type FamilyEntry, type FamilyFolder, integerOf, object } from "./family.ts";
+import { countingPositions, type Family, type FamilyEntry, type FamilyFolder, imageTokenId, integerOf, object } from "./family.ts";
 import { plainVisionCalls } from "./plain-vision.ts";
 
 /** LLaVA 1.5 and its like: one view an image, a fixed number of tokens. */
@@ -10,8 +10,7 @@ export const llava: FamilyEntry = {
   model_types: ["llava"],
   open(folder) {
     const processor = readImageProcessor(folder.preprocessor, { kernel: "bicubic" });
-    const imageToken = integerOf(folder.config, "image_token_index", "image_token_id");
-    if (imageToken === undefined) throw missingImageToken();
+    const imageToken = imageTokenId(folder.config);
     const view = (size: ImageSize) => llavaView(folder, size);
     const numTokens = tokensOfView(folder, view({ width: 64, height: 64 }).size);
     return {
@@ -20,7 +19,7 @@ export const llava: FamilyEntry = {
       max_images: Infinity,
       warnings: [],
       template: llavaV1Template,
-      imageText: (_, token) => ({ text: token, runs: [numTokens] }),
+      imageText: (_, { tokenOf }) => ({ text: tokenOf(imageToken)!, runs: [numTokens] }),
       views: (size) => [view(size)],
       visionCalls: (images) => plainVisionCalls(images, processor.scaling, folder),
       position_rows: 1,
@@ -28,12 +27,6 @@ export const llava: FamilyEntry = {
     } satisfies Family;
   },
 };
-
-export function missingImageToken(): PlanError {
-  return new PlanError("config.json names no image token (image_token_index or image_token_id)", {
-    remedy: "export the model with its full configuration",
-  });
-}
 
 /** Pad or not, resize, centre crop. */
 export function llavaView(folder: FamilyFolder, size: ImageSize): ViewPlan {
@@ -67,6 +60,7 @@ export function tokensOfView(folder: FamilyFolder, size: ImageSize): number {
   }
   const strategy = folder.processor["vision_feature_select_strategy"] ?? folder.config["vision_feature_select_strategy"] ?? "default";
   const tower = vision["model_type"];
+  // CLIP has a class token, which the strategy "default" drops again.
   const isClip = typeof tower !== "string" || tower.startsWith("clip");
   const additional = integerOf(folder.processor, "num_additional_image_tokens") ?? (isClip ? 1 : 0);
   return Math.floor(size.height / patch) * Math.floor(size.width / patch) + additional - (strategy === "default" ? 1 : 0);

@@ -1,0 +1,172 @@
+import { StageError } from "../../core/errors.ts";
+import type { ImageSize, ViewPlan } from "../contract.ts";
+import { type ImageProcessor, readImageProcessor, squareSetting, StepPlan } from "../image-processor.ts";
+import {
+  countingPositions,
+  type Family,
+  type FamilyEntry,
+  type FamilyFolder,
+  groupByShape,
+  imageTokenId,
+  integerOf,
+  object,
+  type PixelView,
+  type VisionCall,
+  type VisionImage,
+} from "./family.ts";
+import { meanColor, tokensOfView } from "./llava.ts";
+import { cutTiles, imagesPerCall, planesOf, plainVisionCalls } from "./plain-vision.ts";
+import { joinTiles, shownCells, type TileGrid } from "./tile-rows.ts";
+
+/**
+ * LLaVA-OneVision. An image alone in its sample: a square of the whole, then tiles of the image at the best of some
+ * resolutions, each row of them ended by a newline embedding. Several images: each a padded square and one newline.
+ * Exports whose encoder gives no newline embedding, and split_images: false: a square of the whole and nothing else.
+ */
+export const llavaOnevision: FamilyEntry = {
+  model_types: ["llava_onevision"],
+  open(folder) {
+    const processor = readImageProcessor(folder.preprocessor, { kernel: "bicubic" });
+    const imageToken = imageTokenId(folder.config);
+    const size = squareSetting(processor.settings["size"]) ?? {};
+    const side = size.height ?? size.shortest_edge ?? 384;
+    const square = { width: side, height: side };
+    const numTokens = tokensOfView(withoutClassToken(folder), square);
+    const common = {
+      image_token_id: imageToken,
+      max_images: Infinity,
+      position_rows: 1,
+      positions: (ids) => countingPositions(ids, 0),
+    } satisfies Partial<Family>;
+    const hasNewline = folder.outputs.vision_encoder.some(({ name }) => name === NEWLINE);
+    if (!hasNewline || folder.split_images === false) {
+      return {
+        ...common,
+        warnings: hasNewline ? [] : ["the vision encoder gives no image_newline: images are seen at base resolution, without tiles"],
+        needs_image_sizes: false,
+        imageText: (_, { tokenOf }) => ({ text: tokenOf(imageToken)!, runs: [numTokens] }),
+        views: (source) => [new StepPlan(source).resize(square, processor.kernel).done()],
+        visionCalls: (images) => plainVisionCalls(images, processor.scaling, folder),
+      } satisfies Family;
+    }
+    const tiling = tilingOf(folder, processor, square, numTokens);
+    return {
+      ...common,
+      warnings: [],
+      needs_image_sizes: true,
+      imageText: (source, { tokenOf, num_images }) => ({
+        text: tokenOf(imageToken)!,
+        runs: [num_images > 1 ? numTokens + 1 : numTokens + shownCells(tiling.grid(source!), source!, tiling.maxTiles).num_tokens],
+      }),
+      views: (source) => tiling.views(source),
+      viewsInContext: (views, context) => contextViews(views, context),
+      visionCalls: (images) => tileCalls(images, tiling, processor, folder),
+    } satisfies Family;
+  },
+};
+
+const NEWLINE = "image_newline";
+
+function withoutClassToken(folder: FamilyFolder): FamilyFolder {
+  return { ...folder, processor: { ...folder.processor, vision_feature_select_strategy: "full", num_additional_image_tokens: 0 } };
+}
+
+/** Views: the square, the tiles' picture, the padded square; tests feed the two contexts apart. */
+function contextViews(views: readonly PixelView[], context: "alone" | "several"): readonly PixelView[] {
+  if (context === "alone") return views.length === 1 ? [] : views.slice(0, 2);
+  return views.length === 2 ? [] : views.slice(-1);
+}
+
+interface Tiling {
+  readonly side: number;
+  readonly maxTiles: number;
+  grid(source: ImageSize): TileGrid;
+  views(source: ImageSize): ViewPlan[];
+}
+
+function tilingOf(folder: FamilyFolder, { kernel, scaling, settings }: ImageProcessor, square: ImageSize, numTokens: number): Tiling {
+  const side = square.width;
+  const resolutions = (settings["image_grid_pinpoints"] ?? folder.config["image_grid_pinpoints"] ?? DEFAULT_RESOLUTIONS) as [number, number][];
+  const best = (source: ImageSize) => bestResolution(source, resolutions);
+  const cells = Math.round(Math.sqrt(numTokens));
+  const aspect = String(folder.processor["vision_aspect_ratio"] ?? folder.config["vision_aspect_ratio"] ?? "anyres_max_9");
+  return {
+    side,
+    maxTiles: Number(/(\d+)$/.exec(aspect)?.[1] ?? 9),
+    grid(source) {
+      const { width, height } = best(source);
+      return { rows: height / side, columns: width / side, cells };
+    },
+    views(source) {
+      const whole = new StepPlan(source).resize(square, kernel);
+      const target = best(source);
+      const fitted = fitInside(source, target);
+      const [left, top] = [(target.width - fitted.width) >> 1, (target.height - fitted.height) >> 1];
+      const picture = new StepPlan(source)
+        .resize(fitted, kernel)
+        .pad(left, top, target.width - fitted.width - left, target.height - fitted.height - top, [0, 0, 0]);
+      const padded = new StepPlan(source).padToSquare(meanColor(scaling.mean)).resize(square, kernel);
+      return [whole.done(), picture.done(), padded.done()];
+    },
+  };
+}
+
+const EDGES = [1, 2, 3, 4, 5, 6].map((tiles) => tiles * 384);
+const DEFAULT_RESOLUTIONS = EDGES.flatMap((height) => EDGES.map((width): [number, number] => [height, width]));
+
+/** The resolution that keeps most of the image's pixels, and among those wastes least. `resolutions` are [height, width]. */
+function bestResolution({ width, height }: ImageSize, resolutions: readonly (readonly [number, number])[]): ImageSize {
+  let best: ImageSize | undefined;
+  let mostKept = 0;
+  let leastWasted = Infinity;
+  for (const [h, w] of resolutions) {
+    const scale = Math.min(w / width, h / height);
+    const kept = Math.min(Math.trunc(width * scale) * Math.trunc(height * scale), width * height);
+    const wasted = w * h - kept;
+    if (kept > mostKept || (kept === mostKept && wasted < leastWasted)) {
+      [mostKept, leastWasted, best] = [kept, wasted, { width: w, height: h }];
+    }
+  }
+  return best ?? { width: resolutions[0]![1], height: resolutions[0]![0] };
+}
+
+function fitInside({ width, height }: ImageSize, target: ImageSize): ImageSize {
+  const [scaleX, scaleY] = [target.width / width, target.height / height];
+  return scaleX < scaleY
+    ? { width: target.width, height: Math.min(Math.ceil(height * scaleX), target.height) }
+    : { width: Math.min(Math.ceil(width * scaleY), target.width), height: target.height };
+}
+
+function tileCalls(images: readonly VisionImage[], tiling: Tiling, { scaling }: ImageProcessor, folder: FamilyFolder): VisionCall[] {
+  const output = folder.outputs.vision_encoder.find(({ name }) => name !== NEWLINE)!.name;
+  const tilesOf = ({ views }: VisionImage): PixelView[] => [views[0]!, ...(views[1] ? cutTiles(views[1], tiling.side) : [])];
+  const shape = ({ views }: VisionImage) => (views[1] ? `${views[1].width}x${views[1].height}` : "square");
+  return groupByShape(images, shape, (image) => imagesPerCall(tilesOf(image))).map((indices) => {
+    const tiles = indices.map((index) => tilesOf(images[index]!));
+    return {
+      images: indices,
+      feeds: { pixel_values: planesOf(tiles.flat(), scaling) },
+      features(outputs) {
+        const { data, dims } = outputs[output]!;
+        const newline = outputs[NEWLINE]!.data;
+        const size = dims[1]! * dims[2]!;
+        let at = 0;
+        return indices.map((index, i) => {
+          const rows = data.subarray(at, (at += tiles[i]!.length * size));
+          if (tiles[i]!.length === 1) return concatenate([rows, newline]);
+          const source = images[index]!.source_size;
+          if (!source) throw new StageError("an image that is cut into tiles came without its own size", { remedy: "set model.split_images to false" });
+          const picture = joinTiles(rows.subarray(size), newline, tiling.grid(source), source, tiling.maxTiles);
+          return concatenate([rows.subarray(0, size), picture]);
+        });
+      },
+    };
+  });
+}
+
+function concatenate(parts: readonly Float32Array[]): Float32Array {
+  const out = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) (out.set(part, at), (at += part.length));
+  return out;
+}
