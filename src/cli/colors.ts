@@ -1,4 +1,3 @@
-import { stripVTControlCharacters } from "node:util";
 import type { CommonOptions, OutputStream, Shell } from "./shell.ts";
 
 /** The few text styles that are used; each returns its text unchanged where colour is off. */
@@ -24,5 +23,5 @@ export function colorsFor(stream: OutputStream, shell: Shell, options: Pick<Comm
 
 /** Text from data or from other programs, without what could steer a terminal. */
 export function printable(text: string): string {
-  return stripVTControlCharacters(text).replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 }
