@@ -11,7 +11,7 @@ from checkpoint import DTYPES, copy_side_files, load_model, read_config
 from decoder import Decoder, Embed
 from families import family_of
 from graph import EXTERNAL_DATA_BYTES, Graph, export_graph
-from parity import check
+from parity import compare, reference
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2}
 
@@ -89,7 +89,12 @@ def export(source, target, dtype_name="fp32", external_data_bytes=EXTERNAL_DATA_
     for name, make in graphs.items():
         paths[name] = export_graph(make(), target / "onnx" / f"{name}{suffix}.onnx", external_data_bytes)
         gc.collect()
-    return check(model, family, paths, TOLERANCE[dtype_name]) if verify else None
+    if not verify:
+        return None
+    torch_side = reference(model, family)
+    del model, graphs
+    gc.collect()
+    return compare(torch_side, family, paths, TOLERANCE[dtype_name])
 
 
 def main():

@@ -8,7 +8,6 @@ import torch
 
 OPSET = 18
 EXTERNAL_DATA_BYTES = 1_500_000_000  # protobuf ends at 2 GiB
-WEIGHT_BYTES = 4096  # a transposed initializer below this is left to the optimizer
 
 
 @dataclass

@@ -70,36 +70,44 @@ def merge(embed, features, config, batch):
     return embeds
 
 
-def check(model, family, paths, tolerance, seed=0):
-    """Raises SystemExit where the logits differ by more than `tolerance`; returns the largest differences.
-
-    Cases: right and left padding in one call, and left padding cut in two calls (the second uses the first's states).
-    Only positions that hold a token are compared. A row's difference is relative to the logits' spread when it exceeds 1.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    sample = family.sample(model, generator)
-    vision, embed, decoder = (session(paths[name]) for name in ("vision_encoder", "embed_tokens", "decoder_model_merged"))
-    features = family.features(vision.run(None, {name: value.numpy() for name, value in sample.vision_inputs.items()}))
-    worst = {}
+def reference(model, family, seed=0):
+    """The torch model's side of the comparison: (config, sample, {padding side: (batch, logits)})."""
+    sample = family.sample(model, torch.Generator().manual_seed(seed))
+    images = {
+        name: value.to(model.dtype) if value.is_floating_point() else value
+        for name, value in sample.reference_inputs.items()
+    }
+    expected = {}
     for side in ("right", "left"):
         batch = batch_of(sample, family, side)
         feeds = {name: torch.from_numpy(value) for name, value in batch.items()}
         with torch.no_grad():
-            images = {
-                name: value.to(model.dtype) if value.is_floating_point() else value
-                for name, value in sample.reference_inputs.items()
-            }
-            expected = model(**feeds, **images, use_cache=False).logits.float().numpy()
-        embeds = merge(embed, features, model.config, batch)
+            expected[side] = batch, model(**feeds, **images, use_cache=False).logits.float().numpy()
+    return model.config, sample, expected
+
+
+def compare(torch_side, family, paths, tolerance):
+    """Raises SystemExit where the graphs' logits differ from `torch_side` by more than `tolerance`; returns the differences.
+
+    Cases: right and left padding in one call, and left padding cut in two calls (the second uses the first's states).
+    Only positions that hold a token are compared. Unit: the logits' standard deviation where that exceeds 1, else 1.
+    """
+    config, sample, expected = torch_side
+    vision = session(paths["vision_encoder"])
+    features = family.features(vision.run(None, {name: value.numpy() for name, value in sample.vision_inputs.items()}))
+    embed, decoder = session(paths["embed_tokens"]), session(paths["decoder_model_merged"])
+    worst = {}
+    for side, (batch, logits) in expected.items():
+        embeds = merge(embed, features, config, batch)
         held = batch["attention_mask"] == 1
-        scale = max(1.0, float(expected[held].std()))
-        logits, _ = run_decoder(decoder, embeds, batch, empty_past(decoder, len(embeds)))
-        worst[f"{side} padding"] = float(np.abs(logits - expected)[held].max()) / scale
+        scale = max(1.0, float(logits[held].std()))
+        ways = {f"{side} padding": run_decoder(decoder, embeds, batch, empty_past(decoder, len(embeds)))[0]}
         if side == "left":
-            worst["two calls"] = float(np.abs(two_calls(decoder, embeds, batch) - expected)[held].max()) / scale
-    for case, difference in worst.items():
-        print(f"parity: {case}: largest logit difference {difference:.2e} (tolerance {tolerance:.0e})")
-    failed = [case for case, difference in worst.items() if not difference <= tolerance]
+            ways["two calls"] = two_calls(decoder, embeds, batch)
+        worst |= {way: float(np.abs(found - logits)[held].max()) / scale for way, found in ways.items()}
+    for way, difference in worst.items():
+        print(f"parity: {way}: largest logit difference {difference:.2e} (tolerance {tolerance:.0e})")
+    failed = [way for way, difference in worst.items() if not difference <= tolerance]
     if failed:
         raise SystemExit(f"parity failed ({', '.join(failed)}): the exported graphs do not compute what the checkpoint does")
     return worst
