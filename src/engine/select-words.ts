@@ -1,4 +1,5 @@
 import type { List, RecordBatch, Utf8 } from "apache-arrow";
+import { answerWords } from "../core/answer-words.ts";
 import { columnData, isNull, utf8ListValue } from "../core/record-batch.ts";
 import type { RunSummary, WordVig } from "../core/plan.ts";
 
@@ -8,13 +9,6 @@ const MAX_TOKENS = 4_000_000;
 const MAX_WORDS = 50_000;
 const MIN_OCCURRENCES = 10;
 const NUM_WORDS = 10;
-
-/** Letters and digits of any script, with apostrophes and hyphens inside. */
-const WORD = /[\p{L}\p{M}\p{N}]+(?:['’-][\p{L}\p{M}\p{N}]+)*/gu;
-/** A token that is markup of the chat template, such as an end of turn. */
-const SPECIAL_TOKEN = /^<[^<>\s]+>$/;
-/** Stands for such tokens in the text that words are searched in. */
-const BREAK = "\n";
 
 interface Tally {
   count: number;
@@ -51,7 +45,8 @@ export class WordVigs {
     for (let row = 0; row < scores.numRows; row++) {
       const looked = this.#row++ % this.#stride === 0;
       if (!looked || isNull(vigs, row)) continue;
-      this.#addAnswer(utf8ListValue(texts, row), vigValues.subarray(vigs.valueOffsets[row], vigs.valueOffsets[row + 1]));
+      const tokenVigs = vigValues.subarray(vigs.valueOffsets[row], vigs.valueOffsets[row + 1]);
+      for (const { text, vig } of answerWords(utf8ListValue(texts, row), tokenVigs).words) this.#add(text.toLowerCase(), vig);
     }
   }
 
@@ -62,20 +57,6 @@ export class WordVigs {
     words.sort((a, b) => b.mean_vig - a.mean_vig || (a.word < b.word ? -1 : 1));
     const half = Math.min(NUM_WORDS, words.length / 2);
     return { highest: words.slice(0, Math.ceil(half)), lowest: words.slice(words.length - Math.floor(half)).reverse() };
-  }
-
-  #addAnswer(pieces: readonly string[], vigs: Float32Array): void {
-    const { text, starts } = joinPieces(pieces);
-    let token = 0;
-    for (const { 0: word, index } of text.matchAll(WORD)) {
-      const end = index + word.length;
-      // An empty token at the word's start is the first part of its first character.
-      while (starts[token + 1]! <= index && starts[token]! < index) token++;
-      let sum = 0;
-      let count = 0;
-      for (let t = token; t < pieces.length && starts[t]! < end; t++, count++) sum += vigs[t]!;
-      this.#add(word.toLowerCase(), sum / count);
-    }
   }
 
   #add(word: string, vig: number): void {
@@ -95,26 +76,4 @@ export class WordVigs {
     const limit = counts[MAX_WORDS / 4]!;
     for (const [word, { count }] of this.#words) if (count <= limit) this.#words.delete(word);
   }
-}
-
-/**
- * The answer's text and where each token's part of it starts (one more entry holds the text's end). An empty token is
- * the first part of a character that is split over several tokens (never an ASCII one) and starts with it; other
- * empty tokens, and markup, break words.
- */
-function joinPieces(pieces: readonly string[]): { text: string; starts: Int32Array } {
-  const starts = new Int32Array(pieces.length + 1);
-  let text = "";
-  for (const [t, piece] of pieces.entries()) {
-    starts[t] = text.length;
-    if (piece !== "") text += SPECIAL_TOKEN.test(piece) ? BREAK : piece;
-    else if (!startsSplitCharacter(pieces, t)) text += BREAK;
-  }
-  starts[pieces.length] = text.length;
-  return { text, starts };
-}
-
-function startsSplitCharacter(pieces: readonly string[], token: number): boolean {
-  const next = pieces.slice(token + 1, token + 4).find((piece) => piece !== "");
-  return next !== undefined && next.charCodeAt(0) > 127;
 }

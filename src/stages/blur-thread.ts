@@ -1,6 +1,5 @@
 /** Runs in a thread of the blur stage's pool. */
-import { gaussianBlur } from "../kernels/gaussian.ts";
-import { MIN_RECURSIVE_SIGMA, recursiveGaussian } from "../kernels/recursive-gaussian.ts";
+import { blurPixels } from "../kernels/blur-pixels.ts";
 import { serveThread } from "../core/thread-pool.ts";
 
 export interface BlurTask {
@@ -12,6 +11,4 @@ export interface BlurTask {
   readonly sigma: number;
 }
 
-serveThread<BlurTask, Uint8Array>(({ pixels, width, height, sigma }) =>
-  sigma < MIN_RECURSIVE_SIGMA ? Uint8Array.from(gaussianBlur(pixels, width, height, sigma), Math.round) : recursiveGaussian(pixels, width, height, sigma),
-);
+serveThread<BlurTask, Uint8Array>(({ pixels, width, height, sigma }) => blurPixels(pixels, width, height, sigma));

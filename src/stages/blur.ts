@@ -5,6 +5,7 @@ import { mapConcurrently } from "../core/map-concurrently.ts";
 import { binaryColumn, binaryValue, columnData, takeRows, utf8Values, withColumns } from "../core/record-batch.ts";
 import type { Batch, BatchContext, MapStage, Operator, StageOutput } from "../core/stage.ts";
 import { openThreadPool, type ThreadPool } from "../core/thread-pool.ts";
+import { meanColor } from "../kernels/mean-color.ts";
 import type { Model } from "../model/contract.ts";
 import type { BlurTask } from "./blur-thread.ts";
 import { SOURCE_VIEW } from "./decode.ts";
@@ -116,13 +117,6 @@ class BlurOperator implements Operator {
   close(): Promise<void> {
     return this.#pool.close();
   }
-}
-
-function meanColor(pixels: Uint8Array): Uint8Array {
-  const sums = [0, 0, 0];
-  for (let i = 0; i < pixels.length; i++) sums[i % 3]! += pixels[i]!;
-  const mean = sums.map((sum) => Math.round(sum / (pixels.length / 3)));
-  return Uint8Array.from(pixels, (_, i) => mean[i % 3]!);
 }
 
 function rowsOf(images: RecordBatch): (Pixels & { readonly view: number })[] {
