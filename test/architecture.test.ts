@@ -15,7 +15,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   engine: ["core"],
   stages: ["core", "kernels", "model"],
   config: ["core", "io", "model", "stages"],
-  cli: ["core", "config", "engine"],
+  report: ["core", "io", "kernels", "model", "stages"],
+  export: ["core", "io", "kernels"],
+  cli: ["core", "config", "engine", "export", "report"],
 };
 
 /** Packages that one place alone may know. Paths are prefixes. */

@@ -1,8 +1,10 @@
 /** A checked configuration to a plan: stages, schemas, hashes. `checkPlan` touches nothing; `buildPlan` reads the model's folder. */
+import path from "node:path";
 import type { Schema } from "apache-arrow";
 import { samplesSchema } from "../core/columns.ts";
 import type { InferenceStatistics, Plan } from "../core/plan.ts";
 import { openOutputFolder } from "../io/output/output-folder.ts";
+import { openSource, sourceIdentity } from "../io/sources/open-source.ts";
 import type { Model, ModelDescription, ScorerReport, ScoreStatistics } from "../model/contract.ts";
 import { loadModel } from "../model/load-model.ts";
 import { describeBlur } from "../stages/blur.ts";
@@ -12,8 +14,9 @@ import { type BuiltStages, buildStages, flowSchemas, type SchemaStep, unreadMode
 import { canonicalDigest } from "./canonical-json.ts";
 import { libraryVersions } from "./library-versions.ts";
 import type { PipelineConfig } from "./pipeline-config.ts";
-import { openSource } from "./provisional.ts";
 import { resolveResources } from "./resources.ts";
+
+export type { ScorerReport } from "../model/contract.ts";
 
 export interface CheckedPlan {
   /** Kinds of all stages in their order, the implicit one included. */
@@ -46,12 +49,14 @@ export interface ExaminedPlan {
   readonly model: Model;
   readonly steps: readonly SchemaStep[];
   readonly selection: Schema;
+  /** What the loaded model said of itself; undefined before a stage has been opened. */
+  readonly scorerReport: () => ScorerReport | undefined;
 }
 
 export async function examinePlan(config: PipelineConfig, { topPercents }: BuildPlanOptions = {}): Promise<ExaminedPlan> {
   const devices = devicesOf(config);
   const resources = resolveResources(config.resources, devices);
-  const [model, source] = await Promise.all([loadModel(config.model), openSource(config.source)]);
+  const [model, source] = await Promise.all([loadModel(config.model), openSource(config.source, path.sep)]);
   const inference = new InferenceRecord(model.description);
   const stages = buildStages(config.stages, {
     model,
@@ -64,7 +69,7 @@ export async function examinePlan(config: PipelineConfig, { topPercents }: Build
   const canonical = canonicalPlan(config, model.description, stages, schema.samples);
   const scores_hash = canonicalDigest(canonical.scores);
   const versions = libraryVersions();
-  const { path, compression } = config.output;
+  const { path: outputPath, compression } = config.output;
   const plan: Plan = {
     name: config.name,
     source,
@@ -77,9 +82,9 @@ export async function examinePlan(config: PipelineConfig, { topPercents }: Build
     resources,
     max_reject_fraction: config.max_reject_fraction,
     output: {
-      path,
+      path: outputPath,
       compression,
-      open: (options) => openOutputFolder({ ...options, path, compression, scores_schema: schema.samples, scores_hash, scores_plan: canonical.scores }),
+      open: (options) => openOutputFolder({ ...options, path: outputPath, compression, scores_schema: schema.samples, scores_hash, scores_plan: canonical.scores }),
     },
     scores_hash,
     plan_hash: canonicalDigest(canonical),
@@ -90,7 +95,7 @@ export async function examinePlan(config: PipelineConfig, { topPercents }: Build
     versions,
     warnings: model.warnings.map((message) => ({ code: "model", message })),
   };
-  return { plan, model, steps, selection };
+  return { plan, model, steps, selection, scorerReport: () => inference.report };
 }
 
 /** Collects what the scorer says while the run goes on. */
@@ -136,7 +141,7 @@ function canonicalPlan(config: PipelineConfig, model: ModelDescription, stages: 
   return {
     scores: {
       canonical_version: CANONICAL_VERSION,
-      source: sourceIdentity(config),
+      source: sourceIdentity(config.source),
       model: {
         ...without(model, ["path"]),
         // What the description does not hold in its resolved form.
@@ -149,11 +154,6 @@ function canonicalPlan(config: PipelineConfig, model: ModelDescription, stages: 
     },
     selection: { stages: [stages.threshold, stages.mask].map(stageEntry) },
   };
-}
-
-/** The source without the places of its files: what is in them is in the splits' digests. */
-function sourceIdentity({ source }: PipelineConfig): Readonly<Record<string, unknown>> {
-  return without(source, ["annotations", "image_root"]);
 }
 
 function without(record: object, keys: readonly string[]): Readonly<Record<string, unknown>> {

@@ -3,8 +3,8 @@
  * `docs/configuration.md`. Sources, model and stages bring their own parts.
  */
 import { z } from "zod";
+import { sourceConfig } from "../io/sources/open-source.ts";
 import { modelConfig } from "../model/model-config.ts";
-import { sourceConfig } from "./provisional.ts";
 import { STAGE_CONFIGS, type StageKind } from "./stage-kinds.ts";
 
 export const outputConfig = z

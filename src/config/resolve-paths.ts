@@ -1,4 +1,5 @@
 import path from "node:path";
+import { resolveSourcePaths } from "../io/sources/open-source.ts";
 import type { PipelineConfig } from "./pipeline-config.ts";
 
 /** The configuration with every path absolute: relative ones are relative to the file that names them. */
@@ -7,7 +8,7 @@ export function resolvePaths(config: PipelineConfig, directory: string): Pipelin
   const { tau_from: tauFrom, ...threshold } = config.stages.quantile_threshold;
   return {
     ...config,
-    source: { ...config.source, annotations: absolute(config.source.annotations), image_root: absolute(config.source.image_root) },
+    source: resolveSourcePaths(config.source, directory),
     model: { ...config.model, path: absolute(config.model.path) },
     output: { ...config.output, path: absolute(config.output.path) },
     stages: {
