@@ -63,6 +63,9 @@ export async function openSession(name: string, source: SessionSource, options: 
   return graph;
 }
 
+/** Idle threads sleep: decoding and blurring run beside the model, and a spinning thread takes their core. */
+const SESSION_SETTINGS = { intra_op: { allow_spinning: "0" } };
+
 async function createSession(name: string, source: SessionSource, { device, num_threads }: SessionOptions): Promise<InferenceSession> {
   const options: InferenceSession.SessionOptions = {
     executionProviders: [executionProvider(device)],
@@ -72,10 +75,11 @@ async function createSession(name: string, source: SessionSource, { device, num_
     logSeverityLevel: 3,
     // Batches differ in shape: a pattern planned for one shape is wrong for the next.
     enableMemPattern: false,
+    extra: { session: SESSION_SETTINGS },
   };
   try {
     if ("path" in source) return await InferenceSession.create(source.path, options);
-    const session = { model_external_initializers_file_folder_path: source.external_folder };
+    const session = { ...SESSION_SETTINGS, model_external_initializers_file_folder_path: source.external_folder };
     return await InferenceSession.create(source.bytes, { ...options, extra: { session } });
   } catch (cause) {
     throw loadError(name, device, cause);

@@ -8,8 +8,6 @@ import {
   type FamilyFolder,
   groupByShape,
   imageTokenId,
-  integerOf,
-  object,
   type PixelView,
   type VisionCall,
   type VisionImage,
@@ -89,10 +87,10 @@ function tilingOf(folder: FamilyFolder, { kernel, scaling, settings }: ImageProc
   const resolutions = (settings["image_grid_pinpoints"] ?? folder.config["image_grid_pinpoints"] ?? DEFAULT_RESOLUTIONS) as [number, number][];
   const best = (source: ImageSize) => bestResolution(source, resolutions);
   const cells = Math.round(Math.sqrt(numTokens));
-  const aspect = String(folder.processor["vision_aspect_ratio"] ?? folder.config["vision_aspect_ratio"] ?? "anyres_max_9");
+  const aspect = folder.processor["vision_aspect_ratio"] ?? folder.config["vision_aspect_ratio"];
   return {
     side,
-    maxTiles: Number(/(\d+)$/.exec(aspect)?.[1] ?? 9),
+    maxTiles: typeof aspect === "string" ? Number(/(\d+)$/.exec(aspect)?.[1] ?? 9) : 9,
     grid(source) {
       const { width, height } = best(source);
       return { rows: height / side, columns: width / side, cells };
