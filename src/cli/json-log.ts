@@ -39,7 +39,7 @@ export class JsonLog implements RunObserver {
         this.#beat();
         break;
       case "warning":
-        this.#log.warn({ event: name, ...fields }, event.message);
+        this.#log.warn({ event: name, code: event.code }, event.message);
         break;
       case "batch_scored":
         break;

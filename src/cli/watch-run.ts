@@ -41,7 +41,7 @@ export async function watchRun(watch: WatchOptions, work: (handles: RunHandles) 
     );
     exitCode = summary.success ? EXIT_CODE.done : EXIT_CODE.tooManyRejects;
     view.close();
-    if (logStyle(shell, options) === "json") view.notice("finished", { event: "finished", exit_code: exitCode, ...summary });
+    if (logStyle(shell, options) === "json") view.notice("finished", finishedFields(summary, exitCode));
     else if (!options.quiet) shell.stdout.write(renderSummary(summary, { ...watch, colors: colorsFor(shell.stdout, shell, options), width: widthOf(shell.stdout) }));
     return exitCode;
   } catch (error) {
@@ -54,6 +54,12 @@ export async function watchRun(watch: WatchOptions, work: (handles: RunHandles) 
       await writeMetricsFile(options.metricsFile, { name: watch.name, exit_code: exitCode, duration_ms, finished_at: Date.now() / 1000, ...(summary ? { summary } : {}) });
     }
   }
+}
+
+/** The summary as one log line's fields; the run id is on every line already. */
+function finishedFields(summary: RunSummary, exit_code: number): Record<string, unknown> {
+  const fields = Object.fromEntries(Object.entries(summary).filter(([key]) => key !== "run_id"));
+  return { event: "finished", exit_code, ...fields };
 }
 
 interface View extends RunObserver {

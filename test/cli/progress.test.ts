@@ -97,6 +97,7 @@ describe("JsonLog", () => {
     for (const line of lines) expect(line).toMatchObject({ run_id: "r1", job: "j", time: expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as unknown });
     expect(lines[1]).toMatchObject({ level: "info", event: "split_committed", split: 7, num_scored: 3, duration_ms: 12.346 });
     expect(lines[2]).toMatchObject({ level: "warn", event: "warning", code: "model", msg: "line one\nline two" });
+    expect(lines[2]).not.toHaveProperty("message");
   });
 
   it("keeps warnings when quiet", () => {
