@@ -34,8 +34,6 @@ export interface SelectPhaseResult {
  */
 export async function runSelectPhase(plan: Plan, output: OutputFolder, options: SelectPhaseOptions): Promise<SelectPhaseResult> {
   const { observer, signal } = options;
-  const start = performance.now();
-  observer.report({ event: "phase_started", phase: "select" });
   const records = options.records && [...options.records];
   const targets = plan.targets ?? (await plan.threshold.targets());
   const thresholds = await findThresholds(plan, output, targets, records, signal);
@@ -47,7 +45,6 @@ export async function runSelectPhase(plan: Plan, output: OutputFolder, options: 
     await writeSelections(output, selections.slice(first, first + MAX_SELECTIONS_AT_ONCE), first === 0 ? words : undefined, signal);
   }
   for (const { masker } of selections) for (const warning of masker.warnings()) observer.report({ event: "warning", ...warning });
-  observer.report({ event: "phase_finished", phase: "select", duration_ms: performance.now() - start });
   return { selections: selections.map((selection) => selection.summary()), words: words?.extremes() ?? { highest: [], lowest: [] } };
 }
 
