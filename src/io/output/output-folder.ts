@@ -218,6 +218,7 @@ class LockedOutputFolder implements OutputFolder {
       entry = { kind: "part", scores_hash, digest, num_bytes, compression, splits: layout.splits };
     } catch (error) {
       await writer.abandon();
+      await remove(temporary).catch(() => undefined); // the first error is the one to tell
       throw error;
     }
     await this.#parts.add(entry, temporary);

@@ -27,7 +27,7 @@ export class PartFiles {
     for (const name of (await namesIn(published)).filter(isPartFileName)) await files.#take(join(published, name), entries);
     for (const name of await namesIn(waiting)) {
       const path = join(waiting, name);
-      if (!(await files.#take(path, entries))) await remove(path);
+      if (!name.endsWith(".part") || !(await files.#take(path, entries))) await remove(path);
     }
     return files;
   }
