@@ -17,6 +17,9 @@ const PHASE_LABELS: Readonly<Record<Phase, string>> = {
 
 const REDRAWS_PER_SECOND = 5;
 const MEMORY_MS = 1000;
+const SHORTEST_BAR = 10;
+const LONGEST_BAR = 30;
+const MIN_WIDTH_WITH_BAR = 50;
 
 /** One line on a terminal: phase, bar, rates, time left, rejects, memory; what does not fit is left out from the right. */
 export class ProgressBar implements RunObserver {
@@ -88,16 +91,17 @@ export function renderProgress(state: ProgressState, memoryBytes: number, width:
   if (state.phase === "score") fields.push(`${formatCount(state.num_rejects)} rejected`);
   fields.push(formatBytes(memoryBytes));
 
+  const hasBar = total !== undefined && total > 0 && width >= MIN_WIDTH_WITH_BAR;
+  const budget = hasBar ? width - SHORTEST_BAR - 2 : width;
   const shown: string[] = [];
   for (const field of fields) {
     const used = shown.reduce((sum, text) => sum + text.length + 2, 0);
-    if (used + field.length > width) break;
+    if (used + field.length > budget) break;
     shown.push(field);
   }
   const line = shown.join("  ");
-  const room = width - line.length - 2;
-  if (total === undefined || total === 0 || room < 8) return line.slice(0, width);
-  return [label, drawBar(done / total, Math.min(30, room)), ...shown.slice(1)].join("  ");
+  if (!hasBar) return line.slice(0, width);
+  return [label, drawBar(done / total, Math.min(LONGEST_BAR, width - line.length - 2)), ...shown.slice(1)].join("  ");
 }
 
 function drawBar(fraction: number, width: number): string {

@@ -1,5 +1,5 @@
 /** What a user sees of a failure: one screen that says what, where, why and what to do. */
-import { ConfigError, type Diagnostic, EXIT_CODE, PipelineError } from "../core/errors.ts";
+import { ConfigError, type Diagnostic, EXIT_CODE, InterruptedError, PipelineError } from "../core/errors.ts";
 import { type Colors, printable } from "./colors.ts";
 
 /** More mistakes than this are counted instead of shown. */
@@ -20,6 +20,7 @@ export function renderError(error: unknown, colors: Colors, debug: boolean): str
 }
 
 function renderFailure(error: unknown, colors: Colors): string[] {
+  if (error instanceof InterruptedError) return [`${colors.yellow(printable(error.message))}${error.remedy ? `; ${error.remedy}` : ""}`];
   const lines = [`${colors.red("error")} ${colors.bold(printable(messageOf(error)))}`];
   for (const cause of causesOf(error)) lines.push(`  because: ${printable(cause)}`);
   if (error instanceof PipelineError && error.remedy !== undefined) lines.push(`  what to do: ${printable(error.remedy)}`);

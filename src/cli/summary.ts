@@ -13,7 +13,8 @@ export interface SummaryContext {
   readonly width: number;
 }
 
-const LABEL_WIDTH = 10;
+/** "selection@30" and a space. */
+const LABEL_WIDTH = 13;
 const WORDS_SHOWN = 8;
 
 /** Ends with a newline. */

@@ -8,7 +8,7 @@ import { interruptible } from "./interruption.ts";
 import { JsonLog } from "./json-log.ts";
 import { writeMetricsFile } from "./metrics-file.ts";
 import { ProgressBar } from "./progress-bar.ts";
-import { exitCodeOf } from "./report-error.ts";
+import { errorFields, exitCodeOf } from "./report-error.ts";
 import { type CommonOptions, logStyle, type Shell, widthOf } from "./shell.ts";
 import { renderSummary } from "./summary.ts";
 import { TextLog } from "./text-log.ts";
@@ -46,7 +46,11 @@ export async function watchRun(watch: WatchOptions, work: (handles: RunHandles) 
     return exitCode;
   } catch (error) {
     exitCode = exitCodeOf(error);
-    throw error;
+    view.close();
+    if (logStyle(shell, options) !== "json") throw error;
+    // With the run's id, as every other line.
+    view.failed(error);
+    return exitCode;
   } finally {
     view.close();
     const duration_ms = performance.now() - start;
@@ -65,20 +69,29 @@ function finishedFields(summary: RunSummary, exit_code: number): Record<string, 
 interface View extends RunObserver {
   /** A line for whoever watches. */
   notice(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  /** The last line of a run that failed; only where `logStyle` is json. */
+  failed(error: unknown): void;
   close(): void;
 }
+
+const ignore = (): void => undefined;
 
 function openView({ shell, options, name }: WatchOptions, run_id: string): View {
   const colors = colorsFor(shell.stderr, shell, options);
   const style = logStyle(shell, options);
   if (style === "json") {
     const log = new JsonLog(shell.stderr, { run_id, job: name }, options.quiet);
-    return { report: (event) => log.report(event), notice: (message, fields = { event: "notice" }) => log.info(fields, message), close: () => log.close() };
+    return {
+      report: (event) => log.report(event),
+      notice: (message, fields = { event: "notice" }) => log.info(fields, message),
+      failed: (error) => log.error(errorFields(error, options.debug), "failed"),
+      close: () => log.close(),
+    };
   }
   if (style === "bar" && !options.quiet) {
     const bar = new ProgressBar(shell.stderr, colors);
-    return { report: (event) => bar.report(event), notice: (message) => bar.print(message), close: () => bar.close() };
+    return { report: (event) => bar.report(event), notice: (message) => bar.print(message), failed: ignore, close: () => bar.close() };
   }
   const log = new TextLog(shell.stderr, colors, options.quiet);
-  return { report: (event) => log.report(event), notice: (message) => void shell.stderr.write(`${message}\n`), close: () => log.close() };
+  return { report: (event) => log.report(event), notice: (message) => void shell.stderr.write(`${message}\n`), failed: ignore, close: () => log.close() };
 }

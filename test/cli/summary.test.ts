@@ -43,16 +43,16 @@ describe("renderSummary", () => {
   it("says what went in, what came out, and what to try next", () => {
     expect(renderSummary(summary, context)).toBe(`done select in 41 s
 
-samples   1,280 read, 1,150 scored, 120 text-only, 10 rejected
-tau       0.0123 nats (top 70 percent): 30.0 % of answer tokens active
-kept      805 of 1,150 samples with an image, and 120 text-only samples whole
-active    4,650 of 12,800 answer tokens keep their loss
-rejects   7 image_not_found  The image file does not exist under image_root: restore it or correct the path.
-          3 image_corrupt  The image can't be decoded (truncated, empty or damaged): restore the file.
-words     highest mean VIG (nats, count)    lowest
-          teal              5.432 x212      the             -0.0213 x3,120
-          evil\ufffd[2J          5.000 x10
-output    out/select/  scores, selection, rejects, manifest.json, _SUCCESS
+samples      1,280 read, 1,150 scored, 120 text-only, 10 rejected
+tau          0.0123 nats (top 70 percent): 30.0 % of answer tokens active
+kept         805 of 1,150 samples with an image, and 120 text-only samples whole
+active       4,650 of 12,800 answer tokens keep their loss
+rejects      7 image_not_found  The image file does not exist under image_root: restore it or correct the path.
+             3 image_corrupt  The image can't be decoded (truncated, empty or damaged): restore the file.
+words        highest mean VIG (nats, count)    lowest
+             teal              5.432 x212      the             -0.0213 x3,120
+             evil\ufffd[2J          5.000 x10
+output       out/select/  scores, selection, rejects, manifest.json, _SUCCESS
 
 try next
   duckdb -c "SELECT source, count(*) AS n, avg(vig) AS mean_vig FROM 'out/select/scores/*.parquet' GROUP BY source ORDER BY mean_vig DESC"
