@@ -183,6 +183,7 @@ class Stopwatch {
   constructor(observer: RunObserver) {
     this.observer = {
       report: (event) => {
+        if (event.event === "phase_finished") this.#byPhase[event.phase] = event.duration_ms;
         if (event.event === "warning") this.#warnings.push({ code: event.code, message: event.message });
         observer.report(event);
       },
@@ -193,8 +194,7 @@ class Stopwatch {
     const start = performance.now();
     this.observer.report({ event: "phase_started", phase, ...totals });
     const result = await work();
-    this.#byPhase[phase] = performance.now() - start;
-    this.observer.report({ event: "phase_finished", phase, duration_ms: this.#byPhase[phase] });
+    this.observer.report({ event: "phase_finished", phase, duration_ms: performance.now() - start });
     return result;
   }
 
