@@ -27,6 +27,8 @@ export interface GraphFile {
   readonly outputs: readonly GraphValue[];
   /** The other files that hold weights: their names in the graph, and their real paths (symbolic links resolved). */
   readonly external: readonly { readonly location: string; readonly path: string }[];
+  /** Whether activations are quantised at run time, all rows of a batch by one scale. */
+  readonly quantizes_batches: boolean;
 }
 
 /** The parsed file. Weights are views of the bytes that were read. Throws PlanError where it is no ONNX file. */
@@ -63,6 +65,7 @@ export async function readGraphFile(path: string): Promise<GraphFile> {
     inputs: graph.input.filter((value) => !constants.has(value.name)).map(graphValue),
     outputs: graph.output.map(graphValue),
     external,
+    quantizes_batches: graph.node.some(({ opType }) => opType === "DynamicQuantizeLinear" || opType === "DynamicQuantizeMatMul"),
   };
 }
 

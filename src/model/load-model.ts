@@ -1,8 +1,6 @@
-import type { ChatTemplate } from "./chat-template.ts";
-import { folderTemplate } from "./chat-template.ts";
-import type { Model } from "./contract.ts";
 import { PlanError } from "../core/errors.ts";
-import { llavaV1Template } from "./chat-template.ts";
+import { type ChatTemplate, folderTemplate, llavaV1Template } from "./chat-template.ts";
+import type { Model } from "./contract.ts";
 import { type Family, type FamilyFolder, integerOf, type Json, object } from "./families/family.ts";
 import { familyOf } from "./families/registry.ts";
 import { GRAPH_NAMES, type GraphName, type ModelConfig, modelConfig, type ModelOptions } from "./model-config.ts";
@@ -14,12 +12,18 @@ import { createTokenizer, type TextTokenizer } from "./tokenizer.ts";
 /** max_length where neither the configuration nor the model gives a smaller one: LLaVA's own. */
 const DEFAULT_MAX_LENGTH = 2048;
 
+/** A model of a folder, with what a report on it needs. */
+export interface LoadedModel extends Model {
+  /** Each id as it stands in the text. */
+  readonly tokenTexts: (ids: Int32Array) => string[];
+}
+
 /**
  * The model of a folder, read and checked; no session is opened and no process started.
  * `options.path` is absolute or relative to the working directory.
  * Throws PlanError for a missing or damaged file and for a family that is not supported.
  */
-export async function loadModel(options: ModelOptions): Promise<Model> {
+export async function loadModel(options: ModelOptions): Promise<LoadedModel> {
   const config = modelConfig.parse(options);
   const folder = await readModelFolder(config.path, config.dtype);
   const model_type = String(folder.config["model_type"]);
@@ -38,10 +42,11 @@ export async function loadModel(options: ModelOptions): Promise<Model> {
       max_length,
       template: template.name,
     },
-    warnings: [...family.warnings, ...warnings],
+    warnings: [...family.warnings, ...warnings, ...precisionWarnings(folder)],
     needs_image_sizes: family.needs_image_sizes,
     prepare: (sample, image_sizes) => prepareSample(sample, image_sizes, parts),
     views: (size) => family.views(size),
+    tokenTexts: (ids) => tokenizer.pieces(Array.from(ids, (id) => Math.max(0, id)), []),
     openScorer: (scorerOptions, signal) => openScorer({ model_type, folder, familyFolder, max_length }, scorerOptions, signal),
   };
 }
@@ -79,6 +84,12 @@ function chooseTemplate(
   }
   const template = family.template(tokenizer, inline);
   return { template, warnings: [`the model folder has no chat template: using ${template.name}`] };
+}
+
+function precisionWarnings({ graphs, dtype }: ModelFolder): string[] {
+  const names = GRAPH_NAMES.filter((name) => graphs[name].quantizes_batches);
+  if (names.length === 0) return [];
+  return [`dtype ${dtype} quantises the activations of a whole batch by one scale (${names.join(", ")}): a sample's NLLs move with the samples beside it; prefer q4, fp16 or fp32`];
 }
 
 /** The smallest limit that the folder names, at most DEFAULT_MAX_LENGTH. */

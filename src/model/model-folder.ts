@@ -115,7 +115,7 @@ async function readChatTemplate(path: string, tokenizerConfig: Json): Promise<st
   return typeof chosen?.template === "string" ? chosen.template : undefined;
 }
 
-async function readJson(path: string, name: string): Promise<Json> {
+export async function readJson(path: string, name: string): Promise<Json> {
   const found = await readJsonIfAny(path, name);
   if (found) return found;
   throw new PlanError(`the model folder ${path} has no ${name}`, {
@@ -123,7 +123,7 @@ async function readJson(path: string, name: string): Promise<Json> {
   });
 }
 
-async function readJsonIfAny(path: string, name: string): Promise<Json | undefined> {
+export async function readJsonIfAny(path: string, name: string): Promise<Json | undefined> {
   const text = await readFile(join(path, name), "utf8").catch(() => undefined);
   if (text === undefined) return undefined;
   try {

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PlanError } from "../core/errors.ts";
 import type { Scorer, ScoreRequest, ScorerOptions, ScorerReport, ScoreResponse } from "./contract.ts";
@@ -90,7 +90,7 @@ async function readVerdict(file: string): Promise<DecoderHead | undefined> {
   try {
     const head = JSON.parse(await readFile(file, "utf8")) as DecoderHead;
     if (head.kind !== "answer_rows") return undefined;
-    await readFile(head.path, { flag: "r" });
+    await access(head.path);
     return head;
   } catch {
     return undefined;
