@@ -24,12 +24,19 @@ def read_config(folder):
 
 
 def load_model(folder, family, dtype):
-    """The checkpoint as a torch model on the CPU, weights in `dtype`, eager attention."""
+    """The checkpoint as a torch model on the CPU, weights in `dtype`, eager attention.
+
+    Raises SystemExit where the checkpoint lacks weights, which transformers would fill with random numbers.
+    """
     if family.load:
         return family.load(folder, dtype).eval()
-    return AutoModelForImageTextToText.from_pretrained(
-        folder, dtype=dtype, attn_implementation="eager", local_files_only=True
-    ).eval()
+    model, found = AutoModelForImageTextToText.from_pretrained(
+        folder, dtype=dtype, attn_implementation="eager", local_files_only=True, output_loading_info=True
+    )
+    lacking = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
+    if lacking:
+        raise SystemExit(f"the checkpoint lacks {len(lacking)} weights or has them in another shape, such as {lacking[:5]}")
+    return model.eval()
 
 
 def copy_side_files(source, target, dtype_name):

@@ -59,6 +59,8 @@ def build(raw, folder=None):
     """An untrained model of the shape that config.json (`raw`) describes."""
     if raw.get("mm_projector_type", "mlp2x_gelu") != "mlp2x_gelu":
         raise SystemExit(f"mm_projector_type {raw['mm_projector_type']!r} can't be exported; supported: mlp2x_gelu")
+    if raw.get("mm_vision_select_feature", "patch") != "patch":
+        raise SystemExit("mm_vision_select_feature must be patch")
     vision = raw.get("vision_config")
     if vision is None:
         tower = Path(raw["mm_vision_tower"])
@@ -75,18 +77,32 @@ def build(raw, folder=None):
     return LlavaQwen2(config, vision_config, raw)
 
 
+def unused(name, model):
+    """Whether the weight `name` can't reach the logits: the tower's layers above the chosen one, its last norm, its head."""
+    start = "model.vision_tower.vision_tower."
+    if name == "lm_head.weight":
+        return model.config.tie_word_embeddings
+    if not name.startswith(start):
+        return False
+    part = name.removeprefix(start).split(".")
+    if part[:2] == ["encoder", "layers"]:
+        tower = model.model.vision_tower
+        return int(part[2]) >= range(tower.vision_tower.config.num_hidden_layers + 1)[tower.layer]
+    return part[0] in ("head", "post_layernorm")
+
+
 def load(folder, dtype):
-    """The checkpoint folder as a torch model; fails on any weight that is missing or left over."""
+    """The checkpoint folder as a torch model; fails on any weight that matters and is missing or left over."""
     folder = Path(folder)
     raw = json.loads((folder / "config.json").read_text())
     model = build(raw, folder)
     weights = {}
     for part in sorted(folder.glob("*.safetensors")):
-        weights |= load_file(part)
-    left = model.load_state_dict(weights, strict=False)
-    missing = [name for name in left.missing_keys if not (name == "lm_head.weight" and raw.get("tie_word_embeddings"))]
-    if missing or left.unexpected_keys:
-        raise SystemExit(f"checkpoint does not fit: missing {missing[:5]}, unexpected {left.unexpected_keys[:5]}")
+        weights |= {name.replace(".vision_model.", "."): value for name, value in load_file(part).items()}
+    keys = model.load_state_dict(weights, strict=False)
+    wrong = [name for name in [*keys.missing_keys, *keys.unexpected_keys] if not unused(name, model)]
+    if wrong:
+        raise SystemExit(f"the checkpoint does not fit: {len(wrong)} weights missing or left over, such as {wrong[:5]}")
     model.tie_weights()
     return model.to(dtype)
 
