@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
+import { createRequire } from "node:module";
 import { dirname } from "node:path";
-import { PlanError } from "../core/errors.ts";
 import { decoderFeeds, type DecoderRow } from "./decoder-batch.ts";
 import type { Family } from "./families/family.ts";
 import { familyOf } from "./families/registry.ts";
@@ -14,6 +14,12 @@ import type { DecoderHead, WorkerModel } from "./worker-protocol.ts";
 /** Raise it when the cut graph changes for the same decoder. */
 export const HEAD_VERSION = 1;
 
+export interface CheckedHead {
+  readonly head: DecoderHead;
+  /** Whether another run would find the same. */
+  readonly lasting: boolean;
+}
+
 /** Largest difference from full logits, nats. float16 and quantised products round differently for other row counts. */
 const TOLERANCE = { exact: 2e-4, rounded: 5e-2, row_group_quantized: 0.5 } as const;
 
@@ -21,42 +27,43 @@ const TOLERANCE = { exact: 2e-4, rounded: 5e-2, row_group_quantized: 0.5 } as co
  * Cuts the decoder's head, writes the cut graph to `target` and compares both on one small padded batch.
  * The two graphs are open one after the other, so that memory holds one of them. Meant for a process of its own.
  */
-export async function makeHead(model: WorkerModel, target: string): Promise<{ head: DecoderHead; max_difference: number }> {
+export async function makeHead(model: WorkerModel, target: string): Promise<CheckedHead> {
   const file = model.graphs.decoder_model_merged;
-  const refuse = (reason: string) => ({ head: { kind: "full_logits", reason } as const, max_difference: 0 });
+  const refuse = (reason: string, lasting = true) => ({ head: { kind: "full_logits", reason } as const, lasting });
   const proto = await readModelProto(file.path);
   await relocateExternal(file.path, proto);
   const halves = proto.graph!.input.some(({ type }) => type?.value.case === "tensorType" && type.value.value.elemType === 10);
   const cut = cutHead(proto);
   if ("reason" in cut) return refuse(cut.reason);
-  if (!(await writeCacheFile(target, cut.bytes))) return refuse(`the cut graph can't be written to ${dirname(target)}`);
+  if (!(await writeCacheFile(target, cut.bytes))) return refuse(`the cut graph can't be written to ${dirname(target)}`, false);
   const external_folder = externalFolder(file);
   const head: DecoderHead = { kind: "answer_rows", path: target, ...(external_folder === undefined ? {} : { external_folder }) };
   const rounded = halves || /fp16|q4|int8|uint8|quantized|bnb4/.test(file.path);
   const tolerance = cut.precision === "row_group_quantized" ? TOLERANCE.row_group_quantized : rounded ? TOLERANCE.rounded : TOLERANCE.exact;
-  const max_difference = await compare(model, head).catch((error: unknown) => {
-    if (error instanceof PlanError && error.message.includes("not enough memory")) throw error;
-    return error instanceof Error ? error.message : String(error);
-  });
+  const max_difference = await compare(model, head);
   if (typeof max_difference === "string") return refuse(`the cut graph does not run: ${max_difference}`);
   if (!(max_difference <= tolerance)) return refuse(`the cut graph differs from full logits by ${max_difference.toExponential(2)} nats`);
-  return { head, max_difference };
+  return { head, lasting: true };
 }
 
 export function externalFolder({ external }: GraphFile): string | undefined {
   return external[0] === undefined ? undefined : dirname(external[0].path);
 }
 
-/** Names a cut graph: the decoder's content and where its weights are. */
+/** Names a cut graph: the decoder's content, where its weights are, and what checked it. */
 export function headKey(decoder: GraphFile, digests: readonly string[]): string {
-  const parts = [HEAD_VERSION, ...digests, ...decoder.external.map(({ path }) => path)];
+  const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
+  const parts = [HEAD_VERSION, version, ...digests, ...decoder.external.map(({ path }) => path)];
   return createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 32);
 }
 
 const LENGTH = 12;
 
-/** The largest difference of a log-probability between both decoders; NaN counts as infinite. */
-async function compare(model: WorkerModel, head: Extract<DecoderHead, { kind: "answer_rows" }>): Promise<number> {
+/**
+ * The largest difference of a log-probability between both decoders (NaN counts as infinite), or why the cut one does
+ * not run. Throws PlanError where the model itself can't be loaded.
+ */
+async function compare(model: WorkerModel, head: Extract<DecoderHead, { kind: "answer_rows" }>): Promise<number | string> {
   const family = familyOf(model.model_type).open(model.folder);
   const rows = checkRows(family);
   const ids = new Int32Array(rows.length * LENGTH);
@@ -71,8 +78,13 @@ async function compare(model: WorkerModel, head: Extract<DecoderHead, { kind: "a
   const full = await openSession("decoder_model_merged", await sessionSource(model.graphs.decoder_model_merged), model);
   const wanted = await runFullDecoder(full, feedsFor(full.inputs), rows, LENGTH);
   await full.release();
-  const cut = await openSession("decoder_model_merged (cut)", await cutGraphSource(head.path, head.external_folder), model);
-  const got = await runCutDecoder(cut, feedsFor(cut.inputs), rows, LENGTH);
+  let got: Float32Array;
+  try {
+    const cut = await openSession("decoder_model_merged (cut)", await cutGraphSource(head.path, head.external_folder), model);
+    got = await runCutDecoder(cut, feedsFor(cut.inputs), rows, LENGTH);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
   return wanted.reduce((worst, value, i) => {
     const difference = Math.abs(value - got[i]!);
     return Number.isNaN(difference) ? Infinity : Math.max(worst, difference);

@@ -4,7 +4,7 @@ import { PlanError } from "../core/errors.ts";
 import type { Scorer, ScoreRequest, ScorerOptions, ScorerReport, ScoreResponse } from "./contract.ts";
 import type { FamilyFolder } from "./families/family.ts";
 import { cacheFolder, writeCacheFile } from "./file-digest.ts";
-import { headKey } from "./head-check.ts";
+import { type CheckedHead, headKey } from "./head-check.ts";
 import type { ModelFolder } from "./model-folder.ts";
 import { WorkerLostError, workerError, WorkerProcess } from "./worker-process.ts";
 import type { DecoderHead, FromWorker, WorkerModel } from "./worker-protocol.ts";
@@ -67,10 +67,10 @@ async function decoderHead(model: ScorerModel, worker: WorkerModel, signal: Abor
   const verdictFile = join(cacheFolder(), "heads", `${key}.${worker.device.split(":")[0]}.json`);
   const known = await readVerdict(verdictFile);
   if (known) return known;
-  const head = await new Promise<DecoderHead>((resolve, reject) => {
+  const { head, lasting } = await new Promise<CheckedHead>((resolve, reject) => {
     const process = new WorkerProcess((message) => {
       if (message.kind === "started") process.send({ kind: "check_head", model: worker, target });
-      if (message.kind === "checked") resolve(message.head);
+      if (message.kind === "checked") resolve(message);
       if (message.kind === "failed") reject(workerError(message.error));
       if (message.kind === "checked" || message.kind === "failed") void process.close();
     });
@@ -79,18 +79,17 @@ async function decoderHead(model: ScorerModel, worker: WorkerModel, signal: Abor
     void process.gone.then((reason) => {
       signal.removeEventListener("abort", stop);
       if (signal.aborted) reject(signal.reason as Error);
-      resolve({ kind: "full_logits", reason: `the process that checks the cut graph ${reason}` });
+      resolve({ head: { kind: "full_logits", reason: `the process that checks the cut graph ${reason}` }, lasting: false });
     });
   });
-  if (head.kind === "answer_rows") await writeCacheFile(verdictFile, JSON.stringify(head));
+  if (lasting) await writeCacheFile(verdictFile, JSON.stringify(head));
   return head;
 }
 
 async function readVerdict(file: string): Promise<DecoderHead | undefined> {
   try {
     const head = JSON.parse(await readFile(file, "utf8")) as DecoderHead;
-    if (head.kind !== "answer_rows") return undefined;
-    await access(head.path);
+    if (head.kind === "answer_rows") await access(head.path);
     return head;
   } catch {
     return undefined;

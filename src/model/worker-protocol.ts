@@ -35,6 +35,6 @@ export interface ErrorMessage {
 export type FromWorker =
   | { readonly kind: "started" }
   | { readonly kind: "opened"; readonly report: ScorerReport }
-  | { readonly kind: "checked"; readonly head: DecoderHead; readonly max_difference: number }
+  | { readonly kind: "checked"; readonly head: DecoderHead; readonly lasting: boolean }
   | { readonly kind: "scored"; readonly id: number; readonly sequences: readonly SequenceNlls[]; readonly statistics: ScoreStatistics }
   | { readonly kind: "failed"; readonly id: number; readonly error: ErrorMessage };

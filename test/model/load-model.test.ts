@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import { ModelProtoSchema, TensorProto_DataLocation } from "onnx-buf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { ModelProtoSchema, NodeProtoSchema, TensorProto_DataLocation } from "onnx-buf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { PlanError } from "../../src/core/errors.ts";
 import { loadModel } from "../../src/model/load-model.ts";
@@ -143,6 +143,34 @@ test("a Hugging Face cache, where every file is a link to a blob, is scored from
   } finally {
     await scorer.close();
   }
+});
+
+test("a decoder whose head can't be cut is scored by full logits, with the reason", async () => {
+  const path = join(folder, "onnx/decoder_model_merged.onnx");
+  const graph = fromBinary(ModelProtoSchema, readFileSync(path));
+  for (const node of graph.graph!.node) node.output = node.output.map((name) => (name === "logits" ? "plain" : name));
+  for (const [input, output] of [["plain", "negative"], ["negative", "logits"]] as const) {
+    graph.graph!.node.push(create(NodeProtoSchema, { opType: "Neg", name: output, input: [input], output: [output] }));
+  }
+  writeFileSync(path, toBinary(ModelProtoSchema, graph));
+  const golden = readGolden("llava");
+  const cases = golden.cases.filter(({ variant, images }) => variant === "default" && images.length > 0);
+  const score = async (from: string) => {
+    const model = await loadModel({ path: from, dtype: "fp32" });
+    const scorer = await model.openScorer({ num_workers: 1, num_threads: 1, devices: ["cpu"] }, new AbortController().signal);
+    try {
+      return { head: scorer.report.head, ...(await scorer.score(await requestOf(golden, model, cases), new AbortController().signal)) };
+    } finally {
+      await scorer.close();
+    }
+  };
+  const [full, cut] = [await score(folder), await score(fixtureFolder("llava"))];
+  expect(full.head).toEqual({ kind: "full_logits", reason: "the walk back from logits meets Neg logits" });
+  expect(cut.head).toEqual({ kind: "answer_rows" });
+  cut.sequences.forEach(({ nll_image, nll_blur }, i) => {
+    nll_image.forEach((value, t) => expect(Math.abs(value - full.sequences[i]!.nll_image[t]!)).toBeLessThan(1e-4));
+    nll_blur.forEach((value, t) => expect(Math.abs(value - full.sequences[i]!.nll_blur[t]!)).toBeLessThan(1e-4));
+  });
 });
 
 test("external weights that are missing are named", async () => {
