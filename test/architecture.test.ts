@@ -16,7 +16,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   stages: ["core", "kernels", "model"],
   config: ["core", "io", "model", "stages"],
   report: ["core", "io", "kernels", "model", "stages"],
-  export: ["core", "io", "kernels"],
+  export: ["core", "io", "kernels", "model", "stages"],
   cli: ["core", "config", "engine", "export", "report"],
 };
 

@@ -1,4 +1,5 @@
 import { doctorVerb } from "./doctor.ts";
+import { exportVerb } from "./export.ts";
 import { planVerb } from "./plan.ts";
 import { runVerb } from "./run.ts";
 import { schemaVerb } from "./schema.ts";
@@ -7,4 +8,4 @@ import { validateVerb } from "./validate.ts";
 import type { Verb } from "./verb.ts";
 
 /** Every command, in the order in which help shows them. */
-export const VERBS: readonly Verb<never>[] = [runVerb, validateVerb, planVerb, selectVerb, doctorVerb, schemaVerb];
+export const VERBS: readonly Verb<never>[] = [runVerb, validateVerb, planVerb, selectVerb, exportVerb, doctorVerb, schemaVerb];
