@@ -13,7 +13,10 @@ const NUM_SAMPLES = 120;
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-beforeAll(() => {
+/** The first run, whose output the other tests build on. */
+let first: Ended;
+
+beforeAll(async () => {
   const colors = ["red", "green", "blue", "white"];
   const records = Array.from({ length: NUM_SAMPLES }, (_, i) => ({
     id: `sample-${i}`,
@@ -42,6 +45,7 @@ stages:
 output: { path: out }
 `,
   );
+  first = await start(["run", config, "--metrics-file", "job.prom"]);
 });
 
 interface Ended {
@@ -68,11 +72,10 @@ const linesOf = ({ stderr }: Ended) => stderr.trim().split("\n").map((line) => J
 const manifestOf = (output: string) => JSON.parse(readFileSync(path.join(folder, output, "manifest.json"), "utf8")) as Record<string, unknown>;
 
 describe("pipeline run", () => {
-  it("leaves the output of the contract, JSON lines on stderr, metrics, and nothing on stdout", async () => {
-    const ended = await start(["run", config, "--metrics-file", "job.prom"]);
-    expect(ended.exitCode, ended.stderr).toBe(0);
-    expect(ended.stdout).toBe("");
-    const lines = linesOf(ended);
+  it("leaves the output of the contract, JSON lines on stderr, metrics, and nothing on stdout", () => {
+    expect(first.exitCode, first.stderr).toBe(0);
+    expect(first.stdout).toBe("");
+    const lines = linesOf(first);
     const manifest = manifestOf("out");
     for (const line of lines) expect(line).toMatchObject({ run_id: manifest["run_id"], job: "job" });
     expect(lines.filter((line) => line["event"] === "split_committed")).toHaveLength(NUM_SAMPLES / 8);
@@ -133,7 +136,7 @@ describe("pipeline run", () => {
 
   it("ends with 75 while another run holds the output", async () => {
     let second: Promise<Ended> | undefined;
-    const first = await start(["run", config, "--set", "output.path=held"], (text, child) => {
+    const holder = await start(["run", config, "--set", "output.path=held"], (text, child) => {
       if (second !== undefined || !text.includes("split_committed")) return;
       // The holder waits, so that the other one surely meets it.
       child.kill("SIGSTOP");
@@ -142,7 +145,7 @@ describe("pipeline run", () => {
     const refused = await second!;
     expect(refused.exitCode, refused.stderr).toBe(75);
     expect(linesOf(refused).at(-1)).toMatchObject({ error: "LockedError", exit_code: 75 });
-    expect(first.exitCode, first.stderr).toBe(0);
+    expect(holder.exitCode, holder.stderr).toBe(0);
   });
 });
 
