@@ -42,6 +42,8 @@ export const IMAGE_COLUMNS = [
   column("view", new Int32(), "Which of the model's views of the image, from 0.", false),
   column("width", new Int32(), "Pixels.", false),
   column("height", new Int32(), "Pixels.", false),
+  column("source_width", new Int32(), "Of the decoded image that the view was made from, pixels.", false),
+  column("source_height", new Int32(), "Pixels.", false),
   column("pixels", new Binary(), "The clean view: height x width x 3 bytes, RGB, row-major, sRGB.", false),
 ];
 

@@ -5,7 +5,7 @@ import { imagesSchema } from "../core/columns.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import { binaryColumn, columnData, int32Column, makeRecordBatch, takeRows, utf8Column, utf8ListValue, utf8Value } from "../core/record-batch.ts";
 import type { Reject } from "../core/rejects.ts";
-import type { Model } from "../model/contract.ts";
+import type { ImageSize, Model } from "../model/contract.ts";
 import { requireColumns } from "./require-columns.ts";
 import { decodeSource, renderView, type Pixels } from "./image-decoding.ts";
 
@@ -34,6 +34,7 @@ export const SOURCE_VIEW = -1;
 interface View extends Pixels {
   readonly key: string;
   readonly view: number;
+  readonly source: ImageSize;
 }
 
 /**
@@ -101,8 +102,8 @@ class DecodeOperator implements Operator {
     const source = await decodeSource(bytes, this.#config);
     if (isImageReject(source)) return source;
     const plans = this.#model.views(source);
-    const views = await Promise.all(plans.map(async (plan, view) => ({ key, view, ...(await renderView(source, plan)) })));
-    return this.#keepSource ? [{ key, view: SOURCE_VIEW, ...source }, ...views] : views;
+    const views = await Promise.all(plans.map(async (plan, view) => ({ key, view, source, ...(await renderView(source, plan)) })));
+    return this.#keepSource ? [{ key, view: SOURCE_VIEW, source, ...source }, ...views] : views;
   }
 
   async #firstFailure(keys: readonly string[], outcomes: ReadonlyMap<string, Promise<ImageReject | undefined>>): Promise<ImageReject | undefined> {
@@ -124,6 +125,8 @@ function imagesTable(views: readonly View[]) {
     view: int32Column(Int32Array.from(views, (view) => view.view)),
     width: int32Column(Int32Array.from(views, (view) => view.width)),
     height: int32Column(Int32Array.from(views, (view) => view.height)),
+    source_width: int32Column(Int32Array.from(views, ({ source }) => source.width)),
+    source_height: int32Column(Int32Array.from(views, ({ source }) => source.height)),
     pixels: binaryColumn(views.map((view) => view.data)),
   });
 }

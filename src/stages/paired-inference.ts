@@ -17,7 +17,7 @@ import {
 } from "../core/record-batch.ts";
 import type { Reject } from "../core/rejects.ts";
 import type { Batch, BatchContext, MapStage, Operator, SplitScope, StageOutput } from "../core/stage.ts";
-import type { ImageInput, Model, Scorer, ScorerOptions, ScoreStatistics, Sequence, SequenceNlls, ViewPixels } from "../model/contract.ts";
+import type { ImageInput, ImageSize, Model, Scorer, ScorerOptions, ScoreStatistics, Sequence, SequenceNlls, ViewPixels } from "../model/contract.ts";
 import { requireColumns } from "./require-columns.ts";
 
 export const pairedInferenceConfig = z
@@ -62,7 +62,7 @@ export function pairedInference(
     concurrency: 2,
     outputSchema(input) {
       requireColumns("paired_inference", input.samples, [...PREPARED_COLUMNS.map((field) => field.name), "images"]);
-      requireColumns("paired_inference", input.images, ["image_key", "pixels", "pixels_blur"]);
+      requireColumns("paired_inference", input.images, ["image_key", "source_width", "source_height", "pixels", "pixels_blur"]);
       const kept = input.samples.fields.filter((field) => !CONSUMED.includes(field.name));
       return { samples: new Schema([...kept, ...NLL_COLUMNS]), images: NO_IMAGES.schema };
     },
@@ -121,7 +121,9 @@ function sequenceAt(samples: RecordBatch, row: number): Sequence {
 
 function imageInputs(images: RecordBatch, split: SplitScope): ImageInput[] {
   const views = new Map<string, ViewPixels[]>();
-  const [width, height] = ["width", "height"].map((name) => columnData<Int32>(images, name).values);
+  const sizes = new Map<string, ImageSize>();
+  const names = ["width", "height", "source_width", "source_height"];
+  const [width, height, sourceWidth, sourceHeight] = names.map((name) => columnData<Int32>(images, name).values);
   const pixels = columnData<Binary>(images, "pixels");
   const blurred = columnData<Binary>(images, "pixels_blur");
   for (const [row, key] of utf8Values(images, "image_key").entries()) {
@@ -132,8 +134,9 @@ function imageInputs(images: RecordBatch, split: SplitScope): ImageInput[] {
       pixels_blur: binaryValue(blurred, row).slice(),
     };
     views.set(key, [...(views.get(key) ?? []), view]);
+    sizes.set(key, { width: sourceWidth![row]!, height: sourceHeight![row]! });
   }
-  return [...views].map(([key, list]) => ({ key, uses: split.imageUses.get(key) ?? 1, views: list }));
+  return [...views].map(([key, list]) => ({ key, uses: split.imageUses.get(key) ?? 1, source_size: sizes.get(key)!, views: list }));
 }
 
 function attachNlls(samples: RecordBatch, rows: readonly Sequence[], nllOf: readonly (SequenceNlls | null)[]): StageOutput {
