@@ -25,7 +25,7 @@ const SINGLE_IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   "onnxruntime-node": ["model/"],
   "parquet-wasm": ["io/parquet/"],
   highland: ["engine/flow.ts"],
-  sharp: ["stages/image-decoding.ts"],
+  sharp: ["stages/image-decoding.ts", "stages/image-encoding.ts"],
   yaml: ["config/parse-yaml.ts"],
   commander: ["cli/"],
   "cli-progress": ["cli/progress-bar.ts"],

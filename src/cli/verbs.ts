@@ -1,6 +1,7 @@
 import { doctorVerb } from "./doctor.ts";
 import { exportVerb } from "./export.ts";
 import { planVerb } from "./plan.ts";
+import { reportVerb } from "./report.ts";
 import { runVerb } from "./run.ts";
 import { schemaVerb } from "./schema.ts";
 import { selectVerb } from "./select.ts";
@@ -8,4 +9,4 @@ import { validateVerb } from "./validate.ts";
 import type { Verb } from "./verb.ts";
 
 /** Every command, in the order in which help shows them. */
-export const VERBS: readonly Verb<never>[] = [runVerb, validateVerb, planVerb, selectVerb, exportVerb, doctorVerb, schemaVerb];
+export const VERBS: readonly Verb<never>[] = [runVerb, validateVerb, planVerb, selectVerb, reportVerb, exportVerb, doctorVerb, schemaVerb];

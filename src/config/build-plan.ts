@@ -14,6 +14,7 @@ import { type BuiltStages, buildStages, flowSchemas, type SchemaStep, unreadMode
 import { canonicalDigest } from "./canonical-json.ts";
 import { libraryVersions } from "./library-versions.ts";
 import type { PipelineConfig } from "./pipeline-config.ts";
+import { recordingSource } from "./recorded-source.ts";
 import { resolveResources } from "./resources.ts";
 
 export type { ScorerReport } from "../model/contract.ts";
@@ -72,7 +73,7 @@ export async function examinePlan(config: PipelineConfig, { topPercents }: Build
   const { path: outputPath, compression } = config.output;
   const plan: Plan = {
     name: config.name,
-    source,
+    source: recordingSource(source, config.source),
     stages: stages.map,
     schema,
     threshold: stages.threshold,
@@ -90,12 +91,18 @@ export async function examinePlan(config: PipelineConfig, { topPercents }: Build
     plan_hash: canonicalDigest(canonical),
     canonical,
     describeModel: () => inference.describeModel(),
-    blur: describeBlur(config.stages.blur),
+    blur: { ...describeBlur(config.stages.blur), ...viewSize(model) },
     inferenceStatistics: () => inference.statistics,
     versions,
     warnings: model.warnings.map((message) => ({ code: "model", message })),
   };
   return { plan, model, steps, selection, scorerReport: () => inference.report };
+}
+
+/** How large a view of a common photograph is: what a sigma in pixels of the model's view is a part of. */
+function viewSize(model: Model): Readonly<Record<string, number>> {
+  const view = model.views({ width: 640, height: 480 })[0];
+  return view ? { view_shorter_side_px: Math.min(view.size.width, view.size.height) } : {};
 }
 
 /** Collects what the scorer says while the run goes on. */

@@ -1,0 +1,34 @@
+import type { CommonOptions } from "./shell.ts";
+import { formatBytes } from "./format-numbers.ts";
+import { shortPath } from "./summary.ts";
+import { type Verb, withCommonOptions, withExamples } from "./verb.ts";
+
+interface ReportVerbOptions extends CommonOptions {
+  readonly output?: string;
+}
+
+export const reportVerb: Verb<ReportVerbOptions> = {
+  declare(program) {
+    const command = program
+      .command("report")
+      .argument("<folder>", "output folder of a run that has ended")
+      .summary("one self-contained HTML file about a finished run")
+      .description(
+        "Writes report.html into the output folder: thresholds, sources, tokens, words, contradictions, rejects and cost.\n" +
+          "The file needs no network and stays below 5 MB. `pipeline run` writes it by itself.",
+      );
+    withCommonOptions(command).option("-o, --output <file>", "write it there instead");
+    return withExamples(command, ["pipeline report out/select", "pipeline report out/select -o report.html"]);
+  },
+  async run(shell, options, [folder]) {
+    const [{ writeReport }, { openRecordedSource }] = await Promise.all([import("../report/write-report.ts"), import("../config/recorded-source.ts")]);
+    const written = await writeReport({
+      outputPath: folder!,
+      openSource: openRecordedSource,
+      signal: new AbortController().signal,
+      ...(options.output === undefined ? {} : { file: options.output }),
+    });
+    if (!options.quiet) shell.stdout.write(`${shortPath(written.path)}  ${formatBytes(written.num_bytes)}\n`);
+    return 0;
+  },
+};
