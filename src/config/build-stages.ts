@@ -1,6 +1,6 @@
 /** The stages of a configuration, and the schemas that flow through them. */
-import type { Field, Schema } from "apache-arrow";
-import { imagesSchema, scoresSchema } from "../core/columns.ts";
+import type { Schema } from "apache-arrow";
+import { imagesSchema, NLL_COLUMNS, PREPARED_COLUMNS, SAMPLE_COLUMNS, scoresSchema, selectionSchema } from "../core/columns.ts";
 import { InternalError, PlanError } from "../core/errors.ts";
 import type { Resources } from "../core/plan.ts";
 import type { MaskStage, ThresholdStage } from "../core/selection.ts";
@@ -57,22 +57,29 @@ export interface SchemaStep {
 
 /** The schema behind every stage. Throws PlanError where one does not get what it needs. */
 export function flowSchemas(stages: BuiltStages, samples: Schema): { readonly steps: readonly SchemaStep[]; readonly scores: BatchSchema; readonly selection: Schema } {
+  refuseReservedNames(samples);
   let schema: BatchSchema = { samples, images: imagesSchema };
   const steps = stages.map.map((stage): SchemaStep => {
     schema = stage.outputSchema(schema);
     return { kind: stage.kind, schema };
   });
   const passedThrough = schema.samples.fields.slice(scoresSchema.fields.length);
-  checkScores(schema.samples, passedThrough);
+  checkScores(schema.samples);
   return { steps, scores: schema, selection: stages.mask.outputSchema(schema.samples, passedThrough) };
 }
 
-function checkScores(found: Schema, passedThrough: readonly Field[]): void {
+/** Names of columns that the stages make; a passed-through column can't have one of them. */
+const RESERVED_NAMES = new Set([...PREPARED_COLUMNS, ...NLL_COLUMNS, ...scoresSchema.fields, ...selectionSchema.fields].map((field) => field.name));
+const SAMPLE_NAMES = new Set(SAMPLE_COLUMNS.map((field) => field.name));
+
+function refuseReservedNames(samples: Schema): void {
+  const clash = samples.fields.find(({ name }) => !SAMPLE_NAMES.has(name) && RESERVED_NAMES.has(name));
+  if (clash) throw new PlanError(`the input column ${clash.name} has the name of a column that the stages make`, { remedy: "rename it, or leave it out of the passed-through columns" });
+}
+
+function checkScores(found: Schema): void {
   const wrong = scoresSchema.fields.find((field, index) => found.fields[index]?.name !== field.name || String(found.fields[index]?.type) !== String(field.type));
   if (wrong) throw new InternalError(`the stages do not make the column ${String(wrong.name)} of scores`);
-  const names = new Set(scoresSchema.names.map(String));
-  const clash = passedThrough.find((field) => names.has(field.name));
-  if (clash) throw new PlanError(`the input column ${clash.name} has the name of a scores column`, { remedy: "rename it, or leave it out of the passed-through columns" });
 }
 
 /** Stands for the model where only schemas are asked for: no file of it has been read. */
