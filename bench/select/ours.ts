@@ -9,6 +9,7 @@ import { openScores } from "./generate.ts";
 
 const [folder, top_percent = "70"] = process.argv.slice(2);
 const output = await openScores(folder!);
+if (process.env.GENERIC) output.openRowCopy = () => Promise.resolve(null);
 const plan = {
   threshold: quantileThreshold({ top_percent: Number(top_percent) }),
   mask: mask(maskConfig.parse({})),
@@ -25,4 +26,4 @@ const { selections } = await runSelectPhase(plan, output, {
 });
 const seconds = (performance.now() - start) / 1000;
 await output.close();
-console.log(JSON.stringify({ seconds, peak_mib: process.resourceUsage().maxRSS / 1024, selections }));
+console.log(JSON.stringify({ seconds, cpu_seconds: (process.cpuUsage().user + process.cpuUsage().system) / 1e6, peak_mib: process.resourceUsage().maxRSS / 1024, selections }));

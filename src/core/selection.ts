@@ -1,5 +1,6 @@
 /** Contracts of the select phase, where all samples must have been seen before any can be kept or dropped. */
 import type { Field, RecordBatch, Schema } from "apache-arrow";
+import type { RowDecision } from "./output.ts";
 import type { WarningCode } from "./progress.ts";
 
 /** Something that must see all rows of `scores/`, perhaps several times, before it can answer. */
@@ -51,15 +52,18 @@ export interface ThresholdStage {
   open(targets: readonly SelectionTarget[], histogram?: VigHistogram): ThresholdSearch;
 }
 
-/** Cuts selections out of scores at one threshold. After its own passes, `select` takes all rows once, in order. */
+/** Cuts selections out of scores at one threshold. After its own passes, it takes all rows once, in order. */
 export interface Masker extends DataPass {
-  /** Columns of scores that `select` reads. */
+  /** Columns of scores that `decide` reads, and those that `select` reads. */
+  readonly decideColumns: readonly string[];
   readonly selectColumns: readonly string[];
+  /** Which rows are kept, with the columns that scores lack. A run calls this or `select`, not both. */
+  decide(scores: RecordBatch): RowDecision;
   /** The kept rows, in order, with the stage's output schema. */
   select(scores: RecordBatch): RecordBatch;
-  /** What `select` has seen and kept so far. */
+  /** What `decide` or `select` has seen and kept so far. */
   counts(): MaskCounts;
-  /** What the user should know beside the counts; after the last `select`. */
+  /** What the user should know beside the counts; after the last row. */
   warnings(): readonly { readonly code: WarningCode; readonly message: string }[];
 }
 

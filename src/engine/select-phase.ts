@@ -1,6 +1,6 @@
-import type { Field } from "apache-arrow";
+import type { Field, RecordBatch } from "apache-arrow";
 import { scoresSchema } from "../core/columns.ts";
-import type { DatasetWriter, OutputFolder, SplitRecord } from "../core/output.ts";
+import type { DatasetOptions, DatasetWriter, OutputFolder, SplitRecord } from "../core/output.ts";
 import type { Plan, RunSummary, SelectionSummary } from "../core/plan.ts";
 import type { RunObserver } from "../core/progress.ts";
 import type { DataPass, Masker, SelectionTarget, Threshold, VigHistogram } from "../core/selection.ts";
@@ -97,43 +97,63 @@ class Selection {
     this.masker = plan.mask.open(threshold, passedThrough);
   }
 
-  /** A fresh data set for its rows. The footer says by which rule they were kept. */
-  openDataset(output: OutputFolder): Promise<DatasetWriter> {
-    const { target, tau } = this.#threshold;
-    const { mask, schema, output: { compression } } = this.#plan;
-    const metadata = { "vig_pipeline.tau": String(tau), "vig_pipeline.mask": JSON.stringify(mask.config) };
-    return output.openDataset(target.dataset, {
-      schema: mask.outputSchema(schema.samples, this.#passedThrough),
-      compression,
-      metadata: target.top_percent === null ? metadata : { ...metadata, "vig_pipeline.top_percent": String(target.top_percent) },
-    });
+  /** A fresh data set for its rows, which are copied where the output can. */
+  async openWriter(output: OutputFolder): Promise<SelectionWriter> {
+    const { masker } = this;
+    const { dataset } = this.#threshold.target;
+    const options = this.#datasetOptions();
+    const copy = await output.openRowCopy?.(dataset, options);
+    if (copy) return { columns: masker.decideColumns, dataset: copy, write: (scores) => copy.write(masker.decide(scores)) };
+    const writer = await output.openDataset(dataset, options);
+    const write = async (scores: RecordBatch): Promise<void> => {
+      const rows = masker.select(scores);
+      if (rows.numRows > 0) await writer.write(rows);
+    };
+    return { columns: masker.selectColumns, dataset: writer, write };
   }
 
   summary(): SelectionSummary {
     const { target, tau, k } = this.#threshold;
     return { target, tau, k, counts: this.masker.counts() };
   }
+
+  /** The footer says by which rule the rows were kept. */
+  #datasetOptions(): DatasetOptions {
+    const { target, tau } = this.#threshold;
+    const { mask, schema, output: { compression } } = this.#plan;
+    const metadata = { "vig_pipeline.tau": String(tau), "vig_pipeline.mask": JSON.stringify(mask.config) };
+    return {
+      schema: mask.outputSchema(schema.samples, this.#passedThrough),
+      compression,
+      metadata: target.top_percent === null ? metadata : { ...metadata, "vig_pipeline.top_percent": String(target.top_percent) },
+    };
+  }
+}
+
+/** A selection's data set while the scores go by. */
+interface SelectionWriter {
+  /** Columns of scores that `write` reads. */
+  readonly columns: readonly string[];
+  readonly dataset: Pick<DatasetWriter, "publish" | "discard">;
+  write(scores: RecordBatch): Promise<void>;
 }
 
 /** One reading of the scores, from which every selection gets its rows and `words` its tokens. */
 async function writeSelections(output: OutputFolder, selections: readonly Selection[], words: WordVigs | undefined, signal: AbortSignal): Promise<void> {
-  const columns = inSchemaOrder([...selections.flatMap(({ masker }) => masker.selectColumns), ...(words?.columns ?? [])]);
-  const writers: DatasetWriter[] = [];
+  const writers: SelectionWriter[] = [];
   try {
-    for (const selection of selections) writers.push(await selection.openDataset(output));
+    for (const selection of selections) writers.push(await selection.openWriter(output));
+    const columns = inSchemaOrder([...writers.flatMap((writer) => writer.columns), ...(words?.columns ?? [])]);
     for await (const batch of output.readScores(columns, signal)) {
       signal.throwIfAborted();
       words?.observe(batch);
-      for (const [i, { masker }] of selections.entries()) {
-        const rows = masker.select(batch);
-        if (rows.numRows > 0) await writers[i]!.write(rows);
-      }
+      for (const writer of writers) await writer.write(batch);
     }
     signal.throwIfAborted();
-    for (const writer of writers) await writer.publish();
+    for (const { dataset } of writers) await dataset.publish();
   } finally {
     // Safe after publish: only what was not published goes.
-    await Promise.allSettled(writers.map((writer) => writer.discard()));
+    await Promise.allSettled(writers.map(({ dataset }) => dataset.discard()));
   }
 }
 

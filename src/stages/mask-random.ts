@@ -2,13 +2,14 @@ import { type Field, type RecordBatch, Schema } from "apache-arrow";
 import { selectionSchema } from "../core/columns.ts";
 import { InternalError } from "../core/errors.ts";
 import type { WarningCode } from "../core/progress.ts";
+import type { RowDecision } from "../core/output.ts";
 import type { MaskCounts, Masker } from "../core/selection.ts";
 import { countActive, keepsSample } from "../kernels/loss-mask.ts";
 import { SequentialSample } from "../kernels/sequential-sample.ts";
 import { MaskTally } from "./mask-tally.ts";
 import { NearZeroCount, nearZeroWarning } from "./near-zero.ts";
 import { ScoredRows } from "./scored-rows.ts";
-import { CARRIED_COLUMNS, KeptRows } from "./selection-rows.ts";
+import { CARRIED_COLUMNS, KeptRows, takeSelection } from "./selection-rows.ts";
 
 /** Streams of one seed: drawing samples and drawing tokens do not disturb each other. */
 const SAMPLE_STREAM = 1;
@@ -23,6 +24,7 @@ type Step = "count" | "measure" | "ready";
  * repeated in each rather than remembered. Memory: fixed.
  */
 export class RandomMasker implements Masker {
+  readonly decideColumns: readonly string[];
   readonly selectColumns: readonly string[];
   readonly #tau: number;
   readonly #seed: number;
@@ -43,6 +45,7 @@ export class RandomMasker implements Masker {
     this.#schema = new Schema([...selectionSchema.fields, ...passedThrough]);
     this.#nearZero = new NearZeroCount("sample_and_token", tau);
     this.#tally = new MaskTally(tau);
+    this.decideColumns = ["vig", "num_tokens"];
     this.selectColumns = [...CARRIED_COLUMNS, "num_tokens", ...passedThrough.map((field) => field.name)];
   }
 
@@ -71,6 +74,10 @@ export class RandomMasker implements Masker {
   }
 
   select(scores: RecordBatch): RecordBatch {
+    return takeSelection(scores, this.decide(scores), this.#schema);
+  }
+
+  decide(scores: RecordBatch): RowDecision {
     if (this.#step !== "ready") throw new InternalError("the random mask needs its passes first");
     const rows = new ScoredRows(scores, false);
     const kept = new KeptRows(rows.numRows, this.#tally.countTokens(rows));
@@ -90,7 +97,7 @@ export class RandomMasker implements Masker {
       }
       this.#tally.addVig(rows.vig(row), numTokens, keep, numActive);
     }
-    return kept.toSelection(scores, this.#schema);
+    return kept.toDecision();
   }
 
   counts(): MaskCounts {

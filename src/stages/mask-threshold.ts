@@ -1,15 +1,17 @@
 import { type Field, type RecordBatch, Schema } from "apache-arrow";
 import { selectionSchema } from "../core/columns.ts";
+import type { RowDecision } from "../core/output.ts";
 import type { MaskCounts, Masker } from "../core/selection.ts";
 import { fillLossMask, keepsSample, type ThresholdGranularity } from "../kernels/loss-mask.ts";
 import { MaskTally } from "./mask-tally.ts";
 import { NearZeroCount, nearZeroWarning } from "./near-zero.ts";
 import { ScoredRows } from "./scored-rows.ts";
-import { CARRIED_COLUMNS, KeptRows } from "./selection-rows.ts";
+import { CARRIED_COLUMNS, KeptRows, takeSelection } from "./selection-rows.ts";
 
 /** Keeps samples, tokens or both at one tau. Needs no pass before `select`. */
 export class ThresholdMasker implements Masker {
   readonly columns = null;
+  readonly decideColumns: readonly string[];
   readonly selectColumns: readonly string[];
   readonly #granularity: ThresholdGranularity;
   readonly #tau: number;
@@ -25,7 +27,8 @@ export class ThresholdMasker implements Masker {
     this.#nearZero = new NearZeroCount(granularity, tau);
     this.#readsTokenVig = granularity !== "sample" || this.#nearZero.needsTokenVig;
     this.#tally = new MaskTally(tau);
-    this.selectColumns = [...CARRIED_COLUMNS, "num_tokens", ...(this.#readsTokenVig ? ["token_vig"] : []), ...passedThrough.map((field) => field.name)];
+    this.decideColumns = ["vig", "num_tokens", ...(this.#readsTokenVig ? ["token_vig"] : [])];
+    this.selectColumns = [...new Set([...CARRIED_COLUMNS, ...this.decideColumns]), ...passedThrough.map((field) => field.name)];
   }
 
   observe(): void {}
@@ -33,6 +36,10 @@ export class ThresholdMasker implements Masker {
   endPass(): void {}
 
   select(scores: RecordBatch): RecordBatch {
+    return takeSelection(scores, this.decide(scores), this.#schema);
+  }
+
+  decide(scores: RecordBatch): RowDecision {
     const rows = new ScoredRows(scores, this.#readsTokenVig);
     const kept = new KeptRows(rows.numRows, this.#tally.countTokens(rows));
     for (let row = 0; row < rows.numRows; row++) {
@@ -53,7 +60,7 @@ export class ThresholdMasker implements Masker {
       }
       this.#tally.addVig(rows.vig(row), numTokens, keep, numActive);
     }
-    return kept.toSelection(scores, this.#schema);
+    return kept.toDecision();
   }
 
   counts(): MaskCounts {

@@ -1,23 +1,26 @@
 import { type Data, Field, List, makeData, type RecordBatch, Schema, Utf8 } from "apache-arrow";
-import { SAMPLE_COLUMNS } from "../core/columns.ts";
+import { SAMPLE_COLUMNS, selectionSchema } from "../core/columns.ts";
+import type { RowDecision } from "../core/output.ts";
 import { boolColumn, columnData, int32Column, makeRecordBatch, projectColumns, takeRows } from "../core/record-batch.ts";
 
 /** Columns that selections carry over from scores, besides passed-through ones. */
 export const CARRIED_COLUMNS = [...SAMPLE_COLUMNS.map((field) => field.name), "vig", "token_id", "token_text"];
 
+const ADDED_SCHEMA = new Schema(selectionSchema.fields.filter((field) => !CARRIED_COLUMNS.includes(field.name)));
+
 /** Which rows of one batch are kept, and the loss masks of the kept rows one behind the other. */
 export class KeptRows {
-  readonly rows: Int32Array;
   /** 1: the token keeps its loss. */
   readonly mask: Uint8Array;
+  readonly #rows: Int32Array;
   #count = 0;
   readonly #maskEnds: Int32Array;
   readonly #numActive: Int32Array;
   readonly #textOnly: Uint8Array;
 
   constructor(numRows: number, numTokens: number) {
-    this.rows = new Int32Array(numRows);
     this.mask = new Uint8Array(numTokens);
+    this.#rows = new Int32Array(numRows);
     this.#maskEnds = new Int32Array(numRows + 1);
     this.#numActive = new Int32Array(numRows);
     this.#textOnly = new Uint8Array(numRows);
@@ -31,24 +34,22 @@ export class KeptRows {
   /** Keeps the row; its mask has been written from maskEnd on. */
   keep(row: number, numTokens: number, numActive: number, textOnly: boolean): void {
     const at = this.#count++;
-    this.rows[at] = row;
+    this.#rows[at] = row;
     this.#maskEnds[at + 1] = this.#maskEnds[at]! + numTokens;
     this.#numActive[at] = numActive;
     this.#textOnly[at] = Number(textOnly);
   }
 
-  /** The selection's rows. `schema` has selectionSchema's columns, passed-through ones behind them. */
-  toSelection(scores: RecordBatch, schema: Schema): RecordBatch {
+  toDecision(): RowDecision {
     const count = this.#count;
-    const carried = schema.fields.filter((field) => scores.schema.names.includes(field.name));
-    const taken = takeRows(projectColumns(scores, new Schema(carried)), this.rows.subarray(0, count));
-    const columns: Record<string, Data> = Object.fromEntries(carried.map(({ name }) => [name, columnData(taken, name)]));
     const bits = boolColumn(this.mask.subarray(0, this.maskEnd));
     const type = new List(new Field("item", bits.type, true));
-    columns.loss_mask = makeData({ type, length: count, nullCount: 0, valueOffsets: this.#maskEnds.slice(0, count + 1), child: bits });
-    columns.num_active = int32Column(this.#numActive.slice(0, count));
-    columns.kept_as = this.#keptAs(count);
-    return makeRecordBatch(schema, columns);
+    const added = makeRecordBatch(ADDED_SCHEMA, {
+      loss_mask: makeData({ type, length: count, nullCount: 0, valueOffsets: this.#maskEnds.slice(0, count + 1), child: bits }),
+      num_active: int32Column(this.#numActive.slice(0, count)),
+      kept_as: this.#keptAs(count),
+    });
+    return { num_rows: this.#rows.length, rows: this.#rows.subarray(0, count), added };
   }
 
   #keptAs(count: number): Data<Utf8> {
@@ -59,4 +60,12 @@ export class KeptRows {
     for (let i = 0; i < count; i++) data.set(names[this.#textOnly[i]!]!, valueOffsets[i]);
     return makeData({ type: new Utf8(), length: count, nullCount: 0, valueOffsets, data });
   }
+}
+
+/** The decision carried out. `schema` has selectionSchema's columns, passed-through ones behind them. */
+export function takeSelection(scores: RecordBatch, { rows, added }: RowDecision, schema: Schema): RecordBatch {
+  const carried = schema.fields.filter((field) => scores.schema.names.includes(field.name));
+  const taken = takeRows(projectColumns(scores, new Schema(carried)), rows);
+  const columns = [...carried.map(({ name }) => [name, columnData(taken, name)] as const), ...ADDED_SCHEMA.fields.map(({ name }) => [name, columnData(added, name)] as const)];
+  return makeRecordBatch(schema, Object.fromEntries(columns));
 }

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import type { RecordBatch, Schema } from "apache-arrow";
 import { rejectsSchema } from "../../core/columns.ts";
 import { InternalError, PlanError } from "../../core/errors.ts";
-import type { DatasetOptions, DatasetWriter, OutputFolder, SplitRecord } from "../../core/output.ts";
+import type { DatasetOptions, DatasetWriter, OutputFolder, RowCopyWriter, SplitRecord } from "../../core/output.ts";
 import { int32Column, projectColumns, withColumns } from "../../core/record-batch.ts";
 import { naming } from "../file-error.ts";
 import { type Compression, ParquetWriter } from "../parquet/parquet-writer.ts";
@@ -14,8 +14,9 @@ import { makeFolder, namesIn, remove, syncFolder, writeAndSync } from "./durable
 import { Journal, type PartEntry, type PartSplit, type SplitEntry } from "./journal.ts";
 import { FolderLock } from "./lock.ts";
 import { PartFiles } from "./part-files.ts";
-import { layoutParts, type PartLayout } from "./part-layout.ts";
+import { isPartFileName, layoutParts, type PartLayout } from "./part-layout.ts";
 import { recover, type Recovered } from "./recover.ts";
+import { FolderRowCopyWriter } from "./row-copy-writer.ts";
 import { assertSamePlan, readScoresPlan, type ScoresPlan, writeScoresPlan } from "./scores-plan.ts";
 import { PartRows } from "./split-rows.ts";
 import { StagedSplits } from "./staged-splits.ts";
@@ -149,6 +150,14 @@ class LockedOutputFolder implements OutputFolder {
     if (!DATASET_NAME.test(name)) throw new InternalError(`no data set may be called ${name}`);
     await this.#lock.assertHeld();
     return this.#openDataset(name, options);
+  }
+
+  async openRowCopy(name: string, options: DatasetOptions): Promise<RowCopyWriter | null> {
+    if (!DATASET_NAME.test(name)) throw new InternalError(`no data set may be called ${name}`);
+    await this.#lock.assertHeld();
+    const temporary = join(this.path, WORK, "datasets", `${name}-${this.#num_datasets++}`);
+    const scores = (await namesIn(join(this.path, "scores"))).filter(isPartFileName).map((part) => join(this.path, "scores", part));
+    return FolderRowCopyWriter.open(temporary, join(this.path, name), options, scores);
   }
 
   async isComplete(): Promise<boolean> {

@@ -10,7 +10,7 @@ import { ParquetThread, ParquetThreadError, sharedWritingThread } from "./parque
 import type { WriteOptions } from "./protocol.ts";
 
 /** Goes into every footer. A constant: the tool's version stands in the manifest, and equal data gives equal bytes. */
-const CREATED_BY = "vig-pipeline";
+export const CREATED_BY = "vig-pipeline";
 
 /**
  * 20,000 rows is what parallel readers like to get as one piece; the byte limit (of encoded pages) holds the
