@@ -14,8 +14,9 @@ import type { WriteOptions, WrittenFile } from "./protocol.ts";
 const COMPRESSION = { zstd: Compression.ZSTD, snappy: Compression.SNAPPY, none: Compression.UNCOMPRESSED } as const;
 
 /**
- * Encodings stay the default (dictionary with PLAIN behind it): every reader has them. parquet-wasm takes a column's
- * own settings only for top-level columns, so list columns can't have theirs.
+ * Encodings stay the default (dictionary with PLAIN behind it), which every current reader has. Snappy is chosen for
+ * the others, and those (parquetjs-lite) know dictionary pages by their older name only: there all pages are PLAIN.
+ * parquet-wasm takes a column's own settings only for top-level columns, so list columns can't have theirs.
  */
 function writerProperties(options: WriteOptions): WriterProperties {
   let builder = new WriterPropertiesBuilder()
@@ -24,7 +25,8 @@ function writerProperties(options: WriteOptions): WriterProperties {
     .setMaxRowGroupSize(options.max_row_group_rows)
     .setMaxRowGroupBytes(options.max_row_group_bytes)
     .setKeyValueMetadata(new Map(Object.entries(options.metadata)))
-    .setStatisticsEnabled(EnabledStatistics.None);
+    .setStatisticsEnabled(EnabledStatistics.None)
+    .setDictionaryEnabled(options.compression !== "snappy");
   for (const column of options.statistics_columns) builder = builder.setColumnStatisticsEnabled(column, EnabledStatistics.Chunk);
   return builder.build();
 }
