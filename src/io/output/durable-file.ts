@@ -7,6 +7,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { naming } from "../file-error.ts";
+import { crashPoint } from "./crash-point.ts";
 
 /** Ends the name of everything that is not finished yet; such files may be removed at any time by the lock's holder. */
 export const TEMPORARY_SUFFIX = ".tmp";
@@ -19,6 +20,7 @@ export function makeFolder(path: string): Promise<unknown> {
 export async function writeDurably(path: string, content: Uint8Array | string): Promise<void> {
   const temporary = path + TEMPORARY_SUFFIX;
   await naming("write", temporary, async () => {
+    await crashPoint("write", temporary);
     const file = await open(temporary, "w");
     try {
       await file.writeFile(content);
@@ -37,16 +39,23 @@ export async function writeAndSync(path: string, content: Uint8Array | string): 
 }
 
 export function move(from: string, to: string): Promise<void> {
-  return naming("rename", from, () => rename(from, to));
+  return naming("rename", from, async () => {
+    await crashPoint("rename", from);
+    await rename(from, to);
+  });
 }
 
 /** Removes a file or folder; nothing happens where there is none. */
 export function remove(path: string): Promise<void> {
-  return naming("remove", path, () => rm(path, { recursive: true, force: true }));
+  return naming("remove", path, async () => {
+    await crashPoint("remove", path);
+    await rm(path, { recursive: true, force: true });
+  });
 }
 
 export async function syncFolder(path: string): Promise<void> {
   await naming("sync", path, async () => {
+    await crashPoint("sync", path);
     const folder = await open(path, "r");
     try {
       await folder.sync();

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { StageError } from "../../core/errors.ts";
 import type { SplitRecord } from "../../core/output.ts";
 import { naming } from "../file-error.ts";
+import { crashPoint } from "./crash-point.ts";
 import type { Compression } from "../parquet/parquet-writer.ts";
 import { sha256, syncFolder } from "./durable-file.ts";
 
@@ -96,7 +97,9 @@ export class Journal {
     const line = Buffer.from(formatLine(entry));
     try {
       await naming("append to", this.path, async () => {
+        await crashPoint("append", this.path, () => this.#file.appendFile(line.subarray(0, line.length >> 1)));
         await this.#file.appendFile(line);
+        await crashPoint("sync", this.path);
         await this.#file.sync();
       });
       this.#num_bytes += line.length;
