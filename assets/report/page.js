@@ -126,6 +126,9 @@
     return level === 0 ? "v0" : `v${vig < 0 ? "-" : ""}${level}`;
   }
 
+  /** Of the chat template, such as an end of turn. */
+  const isMarkup = (text) => /^\s*<[^<>\s]+>\s*$/.test(text);
+
   /**
    * The tokens of one turn. `interactive`: one stop of the Tab key, arrow keys move among tokens; else plain text whose
    * numbers come on hover only.
@@ -133,8 +136,12 @@
   function answerOf(sample, tokens, interactive) {
     const answer = element("div", interactive ? { class: "answer", role: "listbox", "aria-label": "Answer tokens; arrow keys move among them", "aria-orientation": "horizontal" } : { class: "answer" });
     for (const [text, vig = 0, nll = 0] of tokens) {
-      const markup = /^\s*<[^<>\s]+>\s*$/.test(text);
-      const token = element("span", { class: `tok ${sample.vig === null ? "v0" : tint(vig)}${markup ? " markup" : ""}`, "data-vig": vig, "data-nll": nll }, text === "" ? "·" : text);
+      const markup = isMarkup(text);
+      // White space before a word is no part of what is tinted.
+      const space = /^\s*/.exec(text)[0];
+      const word = markup || space.length === text.length ? text : text.slice(space.length);
+      if (word !== text) answer.append(space);
+      const token = element("span", { class: `tok ${sample.vig === null ? "v0" : tint(vig)}${markup ? " markup" : ""}`, "data-vig": vig, "data-nll": nll }, word === "" ? "·" : /^[\r\n]+$/.test(word) ? `↵${word}` : word);
       if (interactive) {
         token.setAttribute("role", "option");
         token.setAttribute("aria-selected", "false");
@@ -210,7 +217,7 @@
     if (shown.length === 0) return small ? [] : [element("p", { class: "missing" }, `No picture: ${sample.pictures[0] ?? "there is none"}`)];
     return shown.map((number) => {
       const { clean, blurred, width, height } = data.pictures[number];
-      const image = (src, alt, caption) => element("figure", {}, element("img", { src, alt, width, height, loading: "lazy" }), small ? null : element("figcaption", {}, caption));
+      const image = (src, alt, caption) => element("figure", {}, element("img", { src, alt, width, height, decoding: "async" }), small ? null : element("figcaption", {}, caption));
       return element("div", { class: "pair" }, image(clean, `Image of sample ${sample.id}`, "with the image"), blurred ? image(blurred, "The same image, blurred", "“no image”") : null);
     });
   }
@@ -270,7 +277,8 @@
 
   function answerText(sample) {
     const turn = sample.turns.find((one) => one.role === "assistant");
-    return turn ? (turn.tokens ? turn.tokens.map(([piece]) => piece).join("") : turn.text).trim().slice(0, 120) : "";
+    const text = turn ? (turn.tokens ? turn.tokens.filter(([piece]) => !isMarkup(piece)).map(([piece]) => piece).join("") : turn.text) : "";
+    return text.trim().slice(0, 120);
   }
 
   let selected;
@@ -293,7 +301,7 @@
 
   function itemOf(sample, answer) {
     const picture = sample.pictures.find((one) => typeof one === "number");
-    const thumb = picture === undefined ? element("span", { class: "blank" }) : element("img", { src: data.pictures[picture].clean, alt: "", width: 44, height: 44, loading: "lazy" });
+    const thumb = picture === undefined ? element("span", { class: "blank" }) : element("img", { src: data.pictures[picture].clean, alt: "", width: 44, height: 44, decoding: "async" });
     const item = element(
       "div",
       { class: "item", role: "option", "aria-selected": "false" },

@@ -1,3 +1,4 @@
+import { residentBytes } from "./process-memory.ts";
 import type { CommonOptions } from "./shell.ts";
 import { type Verb, withConfigOptions, withExamples } from "./verb.ts";
 import { watchRun } from "./watch-run.ts";
@@ -6,6 +7,7 @@ interface RunVerbOptions extends CommonOptions {
   readonly fresh: boolean;
   readonly retryRejects: boolean;
   readonly metricsFile?: string;
+  readonly report: boolean;
 }
 
 export const runVerb: Verb<RunVerbOptions> = {
@@ -22,6 +24,7 @@ export const runVerb: Verb<RunVerbOptions> = {
     withConfigOptions(command)
       .option("--fresh", "start over: remove scores that another configuration made", false)
       .option("--retry-rejects", "try rejected samples again", false)
+      .option("--no-report", "don't write report.html (also: output.report in the configuration)")
       .option("--metrics-file <path>", "write the outcome for Prometheus's textfile collector");
     return withExamples(command, [
       "pipeline run pipelines/select.yaml",
@@ -30,14 +33,19 @@ export const runVerb: Verb<RunVerbOptions> = {
     ]);
   },
   async run(shell, options, [file]) {
-    const [{ loadConfig }, { buildPlan }, { runPipeline }] = await Promise.all([
+    const [{ loadConfig }, { buildPlan }, { runPipeline }, { RunReporter }] = await Promise.all([
       import("../config/load-config.ts"),
       import("../config/build-plan.ts"),
       import("../engine/run-pipeline.ts"),
+      import("./run-reporter.ts"),
     ]);
     const { config } = await loadConfig(file!, { overrides: options.set, environment: shell.env });
-    return watchRun({ shell, options, configFile: file!, name: config.name }, async (handles) =>
-      runPipeline(await buildPlan(config), { ...handles, fresh: options.fresh, retry_rejects: options.retryRejects }),
-    );
+    return watchRun({ shell, options, configFile: file!, name: config.name }, async (handles) => {
+      const reporter = new RunReporter(handles, residentBytes);
+      const plan = await buildPlan(config);
+      const summary = await runPipeline(plan, { ...handles, observer: reporter.observer, fresh: options.fresh, retry_rejects: options.retryRejects });
+      if (options.report && config.output.report) await reporter.write(summary, plan.source);
+      return summary;
+    });
   },
 };

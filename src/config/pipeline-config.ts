@@ -11,6 +11,7 @@ export const outputConfig = z
   .strictObject({
     path: z.string().min(1).describe("Folder for scores, selection, rejects and manifest; made where it is missing. Relative to this file."),
     compression: z.enum(["zstd", "snappy", "none"]).default("zstd").describe("Of the Parquet files. zstd is the smallest; snappy for readers that lack it."),
+    report: z.boolean().default(true).describe("Write report.html, one self-contained page about the run, beside the data (docs/report.md). `pipeline report` writes it at any later time."),
   })
   .describe("Where the result goes.");
 

@@ -48,6 +48,7 @@ export type WarningCode =
   | "split_retried"
   | "part_damaged"
   | "rejects"
+  | "report"
   | "configuration";
 
 export interface RunObserver {

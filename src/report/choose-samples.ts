@@ -82,7 +82,7 @@ export class SampleChoice {
       median.offer(Math.abs(vig - this.#medianVig), place);
       // The image speaks for the answer as a whole, and against one of its tokens.
       if (vig >= 0) {
-        const least = minimum(tokenVig, tokens.valueOffsets[row]!, tokens.valueOffsets[row + 1]!);
+        const least = minimum(tokenVig, tokens.valueOffsets[row], tokens.valueOffsets[row + 1]);
         if (least < 0) contradicted.offer(least, place);
       }
     }

@@ -85,7 +85,7 @@ export class CurveCount {
     for (let row = 0; row < batch.numRows; row++) {
       const tally = this.#bySource.get(utf8Value(source, row)) ?? this.#others;
       if (isNull(vig, row)) tally.num_text_only++;
-      else this.#addSample(tally, vig.values[row]!, tokenVig, tokens.valueOffsets[row]!, tokens.valueOffsets[row + 1]!);
+      else this.#addSample(tally, vig.values[row]!, tokenVig, tokens.valueOffsets[row], tokens.valueOffsets[row + 1]);
     }
   }
 

@@ -57,7 +57,7 @@ function overTime(label: string, yLabel: string, rows: readonly object[], y: str
     y: { label: yLabel, labelArrow: "none", grid: true, zero: true, nice: true, ticks: 5, tickFormat: "~s" },
     marks: [
       Plot.areaY(rows, smooth({ x: "s", y, className: "area" })),
-      Plot.lineY(rows, smooth({ x: "s", y, className: "line" }) as Plot.LineYOptions),
+      Plot.lineY(rows, smooth({ x: "s", y, className: "line" })),
       Plot.ruleY([0], { className: "base" }),
     ] as Marks,
   });

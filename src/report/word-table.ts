@@ -141,10 +141,11 @@ export class WordTally {
       mean_vig: tally.sum / tally.count,
     }));
     words.sort((a, b) => b.mean_vig - a.mean_vig || (a.word < b.word ? -1 : 1));
-    const half = Math.min(NUM_WORDS, words.length / 2);
+    // Of a small vocabulary the middle third is in neither list.
+    const length = Math.min(NUM_WORDS, Math.ceil(words.length / 3));
     return {
-      highest: words.slice(0, Math.ceil(half)),
-      lowest: words.slice(words.length - Math.floor(half)).reverse(),
+      highest: words.slice(0, length),
+      lowest: words.slice(Math.max(length, words.length - length)).reverse(),
       parts_of_speech: isEnglish ? this.#partsOfSpeechRows(min_occurrences) : [],
       min_occurrences,
       stride: this.stride,
@@ -169,8 +170,9 @@ let tagger: ReturnType<typeof winkNLP> | undefined;
 /** Part of speech of each word by where it starts. Loads the tagger's model (about 50 MB) at the first call. */
 function tagsByStart(text: string): Map<number, string> {
   tagger ??= winkNLP(createRequire(import.meta.url)("wink-eng-lite-web-model"), ["sbd", "pos"]);
-  const { its } = tagger;
   const tokens = tagger.readDoc(text).tokens();
+  const { its } = tagger;
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- it tells its own functions by identity, and none looks at `this`
   const [words, tags, spaces] = [tokens.out(its.value), tokens.out(its.pos), tokens.out(its.precedingSpaces)] as [string[], string[], string[]];
   const byStart = new Map<number, string>();
   let at = 0;

@@ -3,6 +3,7 @@ import type { Source } from "../core/source.ts";
 import { writeAndSync } from "../io/output/durable-file.ts";
 import { renderPage } from "./page.ts";
 import { collectReport } from "./report-data.ts";
+import { type RunTimeline, TIMELINE_FILE } from "./run-timeline.ts";
 import { ScoresFolder } from "./scores-folder.ts";
 import { SourceImages } from "./source-images.ts";
 
@@ -15,6 +16,8 @@ export interface ReportOptions {
   readonly openSource: (input: Readonly<Record<string, unknown>>) => Promise<Source | undefined>;
   /** Where the page goes; report.html in the output folder unless said otherwise. */
   readonly file?: string;
+  /** Of the run that has just ended; kept in the folder for reports that are made later. */
+  readonly timeline?: RunTimeline;
   readonly signal: AbortSignal;
 }
 
@@ -28,9 +31,10 @@ export interface WrittenReport {
  * Writes one self-contained page about a finished run, and changes nothing else.
  * Throws PlanError where the folder holds no finished run, StageError where its scores are damaged.
  */
-export async function writeReport({ outputPath, openSource, file, signal }: ReportOptions): Promise<WrittenReport> {
+export async function writeReport({ outputPath, openSource, file, timeline, signal }: ReportOptions): Promise<WrittenReport> {
   const folder = await ScoresFolder.open(outputPath);
   try {
+    if (timeline) await writeAndSync(join(folder.path, TIMELINE_FILE), JSON.stringify(timeline));
     // A source that can't be opened any more costs the page its images, nothing else.
     const source = await openSource(folder.manifest.input).catch(() => undefined);
     const data = await collectReport(folder, { openImages: (rejectsBySplit) => source && new SourceImages(source, rejectsBySplit), signal });

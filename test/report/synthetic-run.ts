@@ -218,34 +218,29 @@ async function writeDataset(out: string, name: string, batch: RecordBatch, schem
   await writer.publish();
 }
 
-/** Discs on plain grounds, some on a wide image and some on a tall one. */
+/** A disc and a box on plain ground, in raw pixels; some images are wide and some tall. */
 async function writeScenes(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   for (let i = 0; i < 24; i++) {
-    const [width, height] = i % 3 === 0 ? [480, 320] : [320, 320 + 40 * (i % 4)];
-    const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><rect width="100%" height="100%" fill="hsl(${i * 15},45%,86%)"/><circle cx="${width! / 3}" cy="${height! / 2}" r="70" fill="hsl(${i * 53},75%,48%)"/><rect x="${width! / 2}" y="${height! / 3}" width="110" height="110" rx="12" fill="hsl(${i * 97},65%,38%)"/></svg>`;
-    await writeFile(path.join(folder, `scene-${i}.png`), await rasterize(svg, width!, height!));
-  }
-}
-
-/** The project's image module blocks the SVG loader, so the drawing is done by hand: rectangle and disc in raw pixels. */
-async function rasterize(svg: string, width: number, height: number): Promise<Buffer> {
-  const colors = [...svg.matchAll(/hsl\((\d+),(\d+)%,(\d+)%\)/g)].map(([, h, s, l]) => toRgb(Number(h) % 360, Number(s) / 100, Number(l) / 100));
-  const data = new Uint8Array(width * height * 3);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const inDisc = (x - width / 3) ** 2 + (y - height / 2) ** 2 < 70 ** 2;
-      const inBox = x > width / 2 && x < width / 2 + 110 && y > height / 3 && y < height / 3 + 110;
-      data.set(colors[inBox ? 2 : inDisc ? 1 : 0]!, (y * width + x) * 3);
+    const width = i % 3 === 0 ? 480 : 320;
+    const height = i % 3 === 0 ? 320 : 320 + 40 * (i % 4);
+    const [ground, disc, box] = [toRgb(i * 15, 0.45, 0.86), toRgb(i * 53, 0.75, 0.48), toRgb(i * 97, 0.65, 0.38)];
+    const data = new Uint8Array(width * height * 3);
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        const inDisc = (x - width / 3) ** 2 + (y - height / 2) ** 2 < 70 ** 2;
+        const inBox = x > width / 2 && x < width / 2 + 110 && y > height / 3 && y < height / 3 + 110;
+        data.set(inBox ? box : inDisc ? disc : ground, (y * width + x) * 3);
+      }
     }
+    await sharp(data, { raw: { width, height, channels: 3 } }).png().toFile(path.join(folder, `scene-${i}.png`));
   }
-  return sharp(data, { raw: { width, height, channels: 3 } }).png().toBuffer();
 }
 
-function toRgb(h: number, s: number, l: number): [number, number, number] {
+function toRgb(hue: number, saturation: number, lightness: number): [number, number, number] {
   const part = (n: number): number => {
-    const k = (n + h / 30) % 12;
-    return Math.round(255 * (l - s * Math.min(l, 1 - l) * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
+    const k = (n + (hue % 360) / 30) % 12;
+    return Math.round(255 * (lightness - saturation * Math.min(lightness, 1 - lightness) * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
   };
   return [part(0), part(8), part(4)];
 }

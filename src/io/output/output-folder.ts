@@ -77,6 +77,7 @@ async function wipe(path: string): Promise<void> {
   await remove(join(path, SUCCESS));
   await syncFolder(path);
   await remove(join(path, MANIFEST));
+  await remove(join(path, "report.html"));
   for (const name of await namesIn(path)) if (name === "scores" || DATASET_NAME.test(name)) await remove(join(path, name));
   for (const name of ["journal.jsonl", "splits", "parts", "datasets", "plan.json"]) await remove(join(path, WORK, name));
   await syncFolder(path);

@@ -28,7 +28,7 @@ export function sources(data: ReportData): Html | null {
 function sourceRow(source: SourceCurve, index: number, run: number, { samples_by_vig }: ReportData): Html {
   const { num_samples, num_tokens, num_text_only } = source;
   const textOnly = num_text_only > 0 ? html` <span class="fine">+ ${count(num_text_only)} text-only</span>` : null;
-  if (num_samples === 0) return html`<tr><th scope="row">${nameOf(source)}</th><td>${textOnly}</td><td colspan="5" class="fine">no images</td></tr>`;
+  if (num_samples === 0) return html`<tr><th scope="row">${nameOf(source)}</th><td>${textOnly}</td><td colspan="5" class="fine none">no images</td></tr>`;
   return html`<tr data-source="${index}"><th scope="row">${nameOf(source)}</th><td>${count(num_samples)}${textOnly}</td><td class="shape-cell">${sourceShape(source, samples_by_vig)}</td><td><strong>${nats(source.mean_vig)}</strong></td><td>${share(source.num_negative, num_samples)}</td><td class="kept-share">${share(source.num_kept[run]!, num_samples)}</td><td class="active-share">${share(source.num_active[run]!, num_tokens)}</td></tr>`;
 }
 
