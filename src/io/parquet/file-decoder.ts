@@ -1,5 +1,5 @@
 import { openAsBlob } from "node:fs";
-import { ParquetFile, type RecordBatch } from "parquet-wasm";
+import { ParquetFile, type RecordBatch, type RowGroupMetaData } from "parquet-wasm";
 import type { FileMetadata, StreamOptions } from "./protocol.ts";
 
 /** An open Parquet file on the Parquet thread. Only the bytes of the columns and row groups asked for are read. */
@@ -17,6 +17,7 @@ export class FileDecoder {
   metadata(): FileMetadata {
     const metadata = this.#file.metadata();
     const file = metadata.fileMetadata();
+    const leaf_columns = metadata.numRowGroups() === 0 ? [] : leafColumns(metadata.rowGroup(0));
     const row_groups = metadata.rowGroups().map((group) => {
       const read = { num_rows: group.numRows(), compressed_bytes: group.compressedSize(), uncompressed_bytes: group.totalByteSize() };
       group.free();
@@ -25,6 +26,7 @@ export class FileDecoder {
     const read = {
       num_rows: file.numRows(),
       row_groups,
+      leaf_columns,
       created_by: file.createdBy(),
       key_value: Object.fromEntries(file.keyValueMetadata() as Map<string, string>),
       schema_ipc: this.#file.schema().intoIPCStream(),
@@ -39,6 +41,7 @@ export class FileDecoder {
       batchSize: options.batch_rows,
       ...(options.columns && { columns: [...options.columns] }),
       ...(options.row_groups && { rowGroups: [...options.row_groups] }),
+      ...(options.row_offset && { offset: options.row_offset }),
     })) as ReadableStream<RecordBatch>;
     return new BatchStream(stream);
   }
@@ -46,6 +49,14 @@ export class FileDecoder {
   close(): void {
     this.#file.free();
   }
+}
+
+function leafColumns(group: RowGroupMetaData): string[] {
+  const columns = group.columns();
+  const paths = columns.map((column) => column.columnPath().join("."));
+  for (const column of columns) column.free();
+  group.free();
+  return paths;
 }
 
 /** Batches of one reading, each as the bytes of an Arrow IPC stream. A batch never spans two row groups. */

@@ -21,6 +21,8 @@ export interface RowGroupMetadata {
 export interface FileMetadata {
   readonly num_rows: number;
   readonly row_groups: readonly RowGroupMetadata[];
+  /** Dotted paths of the columns that hold values: `image.bytes`, `messages.list.element.role`. */
+  readonly leaf_columns: readonly string[];
   readonly created_by: string | undefined;
   readonly key_value: Readonly<Record<string, string>>;
   /** Bytes of an Arrow IPC stream with the schema and no batch. */
@@ -36,6 +38,8 @@ export interface WrittenFile {
 export interface StreamOptions {
   readonly columns?: readonly string[];
   readonly row_groups?: readonly number[];
+  /** Rows of these row groups that are passed over. */
+  readonly row_offset?: number;
   readonly batch_rows: number;
 }
 

@@ -12,8 +12,12 @@ const DEFAULT_BATCH_ROWS = 4_096;
 export interface ReadOptions {
   /** Top-level columns, in the order wanted; left out: all of them. */
   readonly columns?: readonly string[];
+  /** In place of `columns`: leaf columns (`image.path`); structs come with the children named only. In the file's order. */
+  readonly leaf_columns?: readonly string[];
   /** Indices of row groups, in the order wanted; left out: all of them. */
   readonly row_groups?: readonly number[];
+  /** Rows of the row groups chosen that are passed over. */
+  readonly row_offset?: number;
   /** No batch has more rows than this, and none spans two row groups. */
   readonly batch_rows?: number;
   readonly signal?: AbortSignal;
@@ -31,6 +35,8 @@ export class ParquetReader {
   readonly schema: Schema;
   readonly num_rows: number;
   readonly row_groups: FileMetadata["row_groups"];
+  /** Dotted paths of the columns that hold values; none where the file has no row group. */
+  readonly leaf_columns: readonly string[];
   readonly created_by: string | undefined;
   /** Footer key-value metadata, the Arrow schema left out. */
   readonly key_value: Readonly<Record<string, string>>;
@@ -42,6 +48,7 @@ export class ParquetReader {
     this.schema = renameInSchema(decodeIpc(metadata.schema_ipc).schema, "item");
     this.num_rows = metadata.num_rows;
     this.row_groups = metadata.row_groups;
+    this.leaf_columns = metadata.leaf_columns;
     this.created_by = metadata.created_by;
     this.key_value = Object.fromEntries(Object.entries(metadata.key_value).filter(([key]) => key !== "ARROW:schema"));
     this.#thread = thread;
@@ -55,11 +62,18 @@ export class ParquetReader {
   }
 
   async *batches(options: ReadOptions = {}): AsyncGenerator<RecordBatch, void, void> {
-    const { columns, row_groups, signal, batch_rows = DEFAULT_BATCH_ROWS } = options;
+    const { columns, leaf_columns, row_groups, row_offset, signal, batch_rows = DEFAULT_BATCH_ROWS } = options;
     // The decoder would panic on an unknown name.
-    for (const column of columns ?? []) this.#mustHave(column);
+    for (const column of columns ?? []) this.#mustHave(column, this.schema.names.map(String));
+    for (const column of leaf_columns ?? []) this.#mustHave(column, this.leaf_columns);
     const handle = this.#thread.newHandle();
-    const chosen = { batch_rows, ...(columns && { columns }), ...(row_groups && { row_groups }) };
+    const chosen_columns = columns ?? leaf_columns;
+    const chosen = {
+      batch_rows,
+      ...(chosen_columns && { columns: chosen_columns }),
+      ...(row_groups && { row_groups }),
+      ...(row_offset && { row_offset }),
+    };
     await naming(this.path, "read", () => this.#thread.request("open_stream", { handle, reader: this.#handle, options: chosen }));
     try {
       for (let row = 0; ; ) {
@@ -80,9 +94,9 @@ export class ParquetReader {
     await this.#closeHandle(this.#handle);
   }
 
-  #mustHave(column: string): void {
-    if (this.schema.names.includes(column)) return;
-    throw new PlanError(`${this.path} has no column ${column}; it has ${this.schema.names.join(", ")}`, {
+  #mustHave(column: string, names: readonly string[]): void {
+    if (names.includes(column)) return;
+    throw new PlanError(`${this.path} has no column ${column}; it has ${names.join(", ")}`, {
       remedy: "name the columns as the file has them",
     });
   }

@@ -1,4 +1,3 @@
-import { isUtf8 } from "node:buffer";
 import { type FileHandle, open } from "node:fs/promises";
 import { z } from "zod";
 import { samplesSchema } from "../../core/columns.ts";
@@ -10,6 +9,7 @@ import { ByteWindow } from "./byte-window.ts";
 import { ImageFolder } from "./image-folder.ts";
 import { describeFiles, findInputFiles, type InputFile } from "./input-files.ts";
 import { MORE, type RecordFormat, type ScanEnd, type ScannedRecord, scanRecords } from "./record-scanner.ts";
+import { parseRecord } from "./parse-record.ts";
 import { imageKeys, malformed, type RecordFields, RecordProblem, toSample } from "./sample-record.ts";
 import { samplesBatch } from "./samples-batch.ts";
 import { SplitBuilder } from "./split-builder.ts";
@@ -117,7 +117,7 @@ function toRawRecord({ start, end, problem }: ScannedRecord, window: ByteWindow,
   const place = `${file.name}@${start}`;
   if (problem !== undefined) return { start, end, place, content: "", fields: malformed(`${problem}, in bytes ${start} to ${end} of ${file.name}`) };
   const bytes = window.bytes(start, end);
-  const fields = parse(bytes);
+  const fields = parseRecord(bytes);
   const located = fields instanceof RecordProblem ? malformed(`${fields.message}, at byte ${start} of ${file.name}`) : fields;
   return { start, end, place, content: bytes, fields: located };
 }
@@ -135,16 +135,6 @@ async function findFormat(handle: FileHandle, file: InputFile): Promise<{ readon
   throw new PlanError(`${file.path} is neither a JSON array nor JSON lines: it begins with ${JSON.stringify(head.toString("latin1", first, Math.min(first + 20, bytesRead)))}`, {
     remedy: "name the annotations file in source.annotations",
   });
-}
-
-function parse(bytes: Buffer): RecordFields | RecordProblem {
-  if (!isUtf8(bytes)) return malformed("not UTF-8");
-  try {
-    const value = JSON.parse(bytes.toString("utf8")) as unknown;
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as RecordFields) : malformed("not an object");
-  } catch (error) {
-    return malformed(`not JSON (${(error as Error).message.slice(0, 80)})`);
-  }
 }
 
 function convert(fields: RecordFields, config: LlavaJsonConfig): Omit<Sample, "sample_id"> | RecordProblem {

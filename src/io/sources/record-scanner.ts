@@ -3,7 +3,7 @@
  * escapes and nesting are followed byte by byte. Damage costs the record that it is in and no other
  * (docs/adr/0003-record-scanner.md).
  */
-import type { ByteWindow } from "./byte-window.ts";
+import { ByteWindow } from "./byte-window.ts";
 
 export interface ScanLimits {
   readonly max_record_bytes: number;
@@ -173,6 +173,16 @@ function boundsOf(window: ByteWindow, start: number, { max_record_bytes, max_dep
     } else if (depth === 0) return { problem: "not an object", num_bytes: i };
   }
   return limit - start >= max_record_bytes ? { problem: tooLong({ max_record_bytes, max_depth }), num_bytes: length } : { num_bytes: length };
+}
+
+/** Why the bytes, all of them, can't be one object or list; undefined: they may be. */
+export function recordProblem(bytes: Uint8Array, limits: ScanLimits): string | undefined {
+  const window = ByteWindow.of(bytes);
+  let start = 0;
+  while (start < bytes.length && isSpace(bytes[start]!)) start++;
+  const end = trimEnd(window, start, bytes.length);
+  const found = boundsOf(window, start, limits, end);
+  return found.problem ?? (found.end === end ? undefined : found.end === undefined ? "it does not end" : "more follows behind its end");
 }
 
 /** Index of the closing quote; the length where the bytes end first; -1 at a byte that no string may hold. */
