@@ -48,6 +48,9 @@ interface Import {
   readonly file: string;
   readonly specifier: string;
   readonly names: readonly string[];
+  /** Loaded when it is needed, if at all. */
+  readonly isLazy: boolean;
+  readonly isTypeOnly: boolean;
 }
 
 function sourceFiles(folder = src): string[] {
@@ -64,17 +67,22 @@ function importsOf(file: string): Import[] {
     if ((ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) && node.moduleSpecifier && ts.isStringLiteral(node.moduleSpecifier)) {
       const bindings = ts.isImportDeclaration(node) ? node.importClause?.namedBindings : undefined;
       const names = bindings && ts.isNamedImports(bindings) ? bindings.elements.map((element) => (element.propertyName ?? element.name).text) : [];
-      found.push({ file, specifier: node.moduleSpecifier.text, names });
+      const isTypeOnly = ts.isImportDeclaration(node) ? node.importClause?.isTypeOnly === true : node.isTypeOnly;
+      found.push({ file, specifier: node.moduleSpecifier.text, names, isLazy: false, isTypeOnly });
     }
     const isDynamic = ts.isCallExpression(node) && (node.expression.kind === ts.SyntaxKind.ImportKeyword || (ts.isIdentifier(node.expression) && node.expression.text === "require"));
-    if (isDynamic && node.arguments[0] && ts.isStringLiteral(node.arguments[0])) found.push({ file, specifier: node.arguments[0].text, names: [] });
+    if (isDynamic && node.arguments[0] && ts.isStringLiteral(node.arguments[0])) found.push({ file, specifier: node.arguments[0].text, names: [], isLazy: true, isTypeOnly: false });
     if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument) && ts.isStringLiteral(node.argument.literal)) {
-      found.push({ file, specifier: node.argument.literal.text, names: [] });
+      found.push({ file, specifier: node.argument.literal.text, names: [], isLazy: false, isTypeOnly: true });
     }
     ts.forEachChild(node, visit);
   };
   visit(source);
   return found;
+}
+
+function targetOf(file: string, specifier: string): string {
+  return path.posix.normalize(path.posix.join(path.posix.dirname(file), specifier));
 }
 
 const files = sourceFiles();
@@ -89,7 +97,7 @@ describe("layers", () => {
   it("import in one direction", () => {
     const wrong = imports
       .filter(({ specifier }) => specifier.startsWith("."))
-      .map(({ file, specifier }) => ({ file, target: path.posix.normalize(path.posix.join(path.posix.dirname(file), specifier)) }))
+      .map(({ file, specifier }) => ({ file, target: targetOf(file, specifier) }))
       .filter(({ file, target }) => layerOf(file) !== layerOf(target) && !LAYERS[layerOf(file)]!.includes(layerOf(target)))
       .map(({ file, target }) => `${file} imports ${target}`);
     expect(wrong).toEqual([]);
@@ -100,6 +108,19 @@ describe("layers", () => {
     expect(relative.length).toBeGreaterThan(50);
     const missing = relative.filter(({ file, specifier }) => !specifier.endsWith(".ts") || !existsSync(path.join(src, path.dirname(file), specifier)));
     expect(missing).toEqual([]);
+  });
+
+  it("let help and --version load commander alone", () => {
+    const reached = new Set(["cli/main.ts"]);
+    const packages = new Set<string>();
+    for (const file of reached) {
+      for (const { specifier } of imports.filter((one) => one.file === file && !one.isLazy && !one.isTypeOnly)) {
+        if (specifier.startsWith(".")) reached.add(targetOf(file, specifier));
+        else if (!specifier.startsWith("node:")) packages.add(specifier);
+      }
+    }
+    expect([...packages]).toEqual(["commander"]);
+    expect(reached.size).toBeGreaterThan(8);
   });
 
   it("kernels import nothing at all", () => {

@@ -2,7 +2,7 @@ import type { ProgressEvent, RunObserver } from "../core/progress.ts";
 import { type Colors, printable } from "./colors.ts";
 import { formatDuration } from "./format-numbers.ts";
 import { residentBytes } from "./process-memory.ts";
-import { renderProgress } from "./progress-bar.ts";
+import { renderProgress } from "./progress-line.ts";
 import { ProgressMeter } from "./progress-meter.ts";
 import type { OutputStream } from "./shell.ts";
 

@@ -5,13 +5,10 @@ import type { RunSummary } from "../core/plan.ts";
 import type { RunObserver } from "../core/progress.ts";
 import { colorsFor } from "./colors.ts";
 import { interruptible } from "./interruption.ts";
-import { JsonLog } from "./json-log.ts";
 import { writeMetricsFile } from "./metrics-file.ts";
-import { ProgressBar } from "./progress-bar.ts";
 import { errorFields, exitCodeOf } from "./report-error.ts";
 import { type CommonOptions, logStyle, type Shell, widthOf } from "./shell.ts";
 import { renderSummary } from "./summary.ts";
-import { TextLog } from "./text-log.ts";
 
 export interface WatchOptions {
   readonly shell: Shell;
@@ -31,7 +28,7 @@ export async function watchRun(watch: WatchOptions, work: (handles: RunHandles) 
   const run_id = randomUUID();
   const start = performance.now();
   const { shell, options } = watch;
-  const view = openView(watch, run_id);
+  const view = await openView(watch, run_id);
   let summary: RunSummary | undefined;
   let exitCode: number = EXIT_CODE.failed;
   try {
@@ -55,7 +52,11 @@ export async function watchRun(watch: WatchOptions, work: (handles: RunHandles) 
     view.close();
     const duration_ms = performance.now() - start;
     if (options.metricsFile !== undefined) {
-      await writeMetricsFile(options.metricsFile, { name: watch.name, exit_code: exitCode, duration_ms, finished_at: Date.now() / 1000, ...(summary ? { summary } : {}) });
+      const outcome = { name: watch.name, exit_code: exitCode, duration_ms, finished_at: Date.now() / 1000, ...(summary ? { summary } : {}) };
+      await writeMetricsFile(options.metricsFile, outcome).catch((error: unknown) => {
+        // The run's own outcome matters more; a monitor sees that the last success grows old.
+        view.report({ event: "warning", code: "configuration", message: `${options.metricsFile} can't be written: ${(error as Error).message}` });
+      });
     }
   }
 }
@@ -76,10 +77,12 @@ interface View extends RunObserver {
 
 const ignore = (): void => undefined;
 
-function openView({ shell, options, name }: WatchOptions, run_id: string): View {
+/** Each view brings a library; only the one that is shown is loaded. */
+async function openView({ shell, options, name }: WatchOptions, run_id: string): Promise<View> {
   const colors = colorsFor(shell.stderr, shell, options);
   const style = logStyle(shell, options);
   if (style === "json") {
+    const { JsonLog } = await import("./json-log.ts");
     const log = new JsonLog(shell.stderr, { run_id, job: name }, options.quiet);
     return {
       report: (event) => log.report(event),
@@ -89,9 +92,11 @@ function openView({ shell, options, name }: WatchOptions, run_id: string): View 
     };
   }
   if (style === "bar" && !options.quiet) {
+    const { ProgressBar } = await import("./progress-bar.ts");
     const bar = new ProgressBar(shell.stderr, colors);
     return { report: (event) => bar.report(event), notice: (message) => bar.print(message), failed: ignore, close: () => bar.close() };
   }
+  const { TextLog } = await import("./text-log.ts");
   const log = new TextLog(shell.stderr, colors, options.quiet);
   return { report: (event) => log.report(event), notice: (message) => void shell.stderr.write(`${message}\n`), failed: ignore, close: () => log.close() };
 }

@@ -36,6 +36,7 @@ describe("a wrong command line", () => {
     [["validate"], /missing required argument 'file'/],
     [["validate", "x", "--qiet"], /unknown option '--qiet'/],
     [["validate", "x", "--log-format", "xml"], /xml/],
+    [["doctor", example, "--samples", "x"], /whole number/],
     [["select", example, "--top", "30,x"], /--top 30,x is not a list of percentages/],
     [[], /Usage: pipeline/],
   ])("%j ends with 2 and touches nothing", async (argv, message) => {

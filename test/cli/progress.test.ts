@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { NO_COLORS, printable } from "../../src/cli/colors.ts";
 import { formatBytes, formatClock, formatCount, formatDuration, formatNats, formatShare, formatShort } from "../../src/cli/format-numbers.ts";
 import { JsonLog } from "../../src/cli/json-log.ts";
-import { renderProgress } from "../../src/cli/progress-bar.ts";
+import { renderProgress } from "../../src/cli/progress-line.ts";
 import { ProgressMeter } from "../../src/cli/progress-meter.ts";
 import { TextLog } from "../../src/cli/text-log.ts";
 import type { ProgressEvent } from "../../src/core/progress.ts";
