@@ -64,15 +64,27 @@ function concatArrays<V extends Values>(arrays: readonly V[]): V {
 
 /** The parts' bits one behind the other, LSB first; `bitsOf` undefined: all of the part's are 1. */
 function concatBits(parts: readonly Data[], length: number, bitsOf: (part: Data) => Uint8Array | undefined): Uint8Array {
-  const joined = new Uint8Array((length + 7) >> 3);
+  // One byte more, for the upper half of a byte that is moved across a boundary.
+  const joined = new Uint8Array(((length + 7) >> 3) + 1);
   let at = 0;
   for (const part of parts) {
     const bits = bitsOf(part);
-    for (let bit = part.offset; bit < part.offset + part.length; bit++, at++) {
-      joined[at >> 3]! |= (bits ? (bits[bit >> 3]! >> (bit & 7)) & 1 : 1) << (at & 7);
+    for (let done = 0; done < part.length; done += 8) {
+      const numBits = Math.min(8, part.length - done);
+      const byte = (bits ? eightBits(bits, part.offset + done) : 255) & ((1 << numBits) - 1);
+      const shifted = byte << (at & 7);
+      joined[at >> 3]! |= shifted & 255;
+      joined[(at >> 3) + 1]! |= shifted >> 8;
+      at += numBits;
     }
   }
-  return joined;
+  return joined.subarray(0, (length + 7) >> 3);
+}
+
+/** The eight bits from `start`; what lies behind the end is 0. */
+function eightBits(bits: Uint8Array, start: number): number {
+  const low = bits[start >> 3]! >> (start & 7);
+  return (start & 7) === 0 ? low : low | ((bits[(start >> 3) + 1] ?? 0) << (8 - (start & 7)));
 }
 
 function concatValidity(parts: readonly Data[], length: number): { nullCount: number; nullBitmap?: Uint8Array } {

@@ -51,7 +51,20 @@ export function repeatedLevel(bytes: Uint8Array, start: number, count: number, w
 
 function unpack(bytes: Uint8Array, start: number, width: number, count: number, into: Small, offset: number): void {
   if (width === 1) {
-    for (let i = 0; i < count; i++) into[offset + i] = (bytes[start + (i >> 3)]! >> (i & 7)) & 1;
+    const whole = count & ~7;
+    for (let i = 0; i < whole; i += 8) {
+      const byte = bytes[start + (i >> 3)]!;
+      const to = offset + i;
+      into[to] = byte & 1;
+      into[to + 1] = (byte >> 1) & 1;
+      into[to + 2] = (byte >> 2) & 1;
+      into[to + 3] = (byte >> 3) & 1;
+      into[to + 4] = (byte >> 4) & 1;
+      into[to + 5] = (byte >> 5) & 1;
+      into[to + 6] = (byte >> 6) & 1;
+      into[to + 7] = byte >> 7;
+    }
+    for (let i = whole; i < count; i++) into[offset + i] = (bytes[start + (i >> 3)]! >> (i & 7)) & 1;
     return;
   }
   const mask = (1 << width) - 1;

@@ -7,7 +7,7 @@ import { InternalError } from "../../core/errors.ts";
 import { DictionaryBuilder, type Dictionary } from "./select-dictionary.ts";
 import { bitWidth, decodeHybrid, encodeHybrid, encodeRun, repeatedLevel } from "./select-levels.ts";
 import { i32, numberAt, struct, structAt, ThriftReader, type ThriftStruct, ThriftWriter } from "./select-thrift.ts";
-import { takePlain, type PhysicalType, type ValueRuns } from "./select-values.ts";
+import { type PhysicalType, RunBuilder, takePlain, type ValueRuns } from "./select-values.ts";
 
 export const ENCODING = { plain: 0, plainDictionary: 2, rle: 3, rleDictionary: 8 } as const;
 const PAGE = { data: 0, dictionary: 2 } as const;
@@ -148,32 +148,6 @@ class RowCursor {
       if (this.#kept) runs.add(i);
     }
     return runs.build();
-  }
-}
-
-class RunBuilder {
-  #starts: Int32Array;
-  #ends: Int32Array;
-  #count = 0;
-  #length = 0;
-
-  constructor(most: number) {
-    this.#starts = new Int32Array((most >> 1) + 1);
-    this.#ends = new Int32Array((most >> 1) + 1);
-  }
-
-  /** Ascending. */
-  add(index: number): void {
-    if (this.#count > 0 && this.#ends[this.#count - 1] === index) this.#ends[this.#count - 1] = index + 1;
-    else {
-      this.#starts[this.#count] = index;
-      this.#ends[this.#count++] = index + 1;
-    }
-    this.#length++;
-  }
-
-  build(): ValueRuns {
-    return { starts: this.#starts, ends: this.#ends, count: this.#count, length: this.#length };
   }
 }
 

@@ -18,6 +18,38 @@ export interface ValueRuns {
   readonly length: number;
 }
 
+/** Gathers ascending indices as runs. */
+export class RunBuilder {
+  readonly #starts: Int32Array;
+  readonly #ends: Int32Array;
+  #count = 0;
+  #length = 0;
+
+  /** `most`: the indices are below it. */
+  constructor(most: number) {
+    this.#starts = new Int32Array((most >> 1) + 1);
+    this.#ends = new Int32Array((most >> 1) + 1);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Larger than the one before. */
+  add(index: number): void {
+    if (this.#count > 0 && this.#ends[this.#count - 1] === index) this.#ends[this.#count - 1] = index + 1;
+    else {
+      this.#starts[this.#count] = index;
+      this.#ends[this.#count++] = index + 1;
+    }
+    this.#length++;
+  }
+
+  build(): ValueRuns {
+    return { starts: this.#starts, ends: this.#ends, count: this.#count, length: this.#length };
+  }
+}
+
 const WIDTHS: Readonly<Record<number, number>> = { [PHYSICAL.int32]: 4, [PHYSICAL.int64]: 8, [PHYSICAL.int96]: 12, [PHYSICAL.float]: 4, [PHYSICAL.double]: 8 };
 
 /** Where each value begins, and the last one ends. Only for types that take whole bytes. */
