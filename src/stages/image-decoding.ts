@@ -1,8 +1,12 @@
 /** Encoded bytes to RGB pixels, as Pillow's `convert("RGB")` gives them. */
+import { availableParallelism } from "node:os";
 import sharp from "sharp";
 import { InternalError } from "../core/errors.ts";
 import { isImageReject, type ImageReject } from "../core/stage.ts";
+import { openThreadPool, type ThreadPool } from "../core/thread-pool.ts";
+import { viewPixels } from "../kernels/view-pixels.ts";
 import type { ImageSize, PixelStep, ViewPlan } from "../model/contract.ts";
+import type { ViewTask } from "./view-thread.ts";
 
 export interface DecodeLimits {
   /** Pixels of the source image; guards against decompression bombs. */
@@ -26,8 +30,6 @@ sharp.unblock({
 sharp.cache(false);
 // Parallelism comes from several images at once, not from threads within one.
 sharp.concurrency(1);
-
-const KERNELS = { nearest: "nearest", bilinear: "linear", bicubic: "cubic", lanczos: "lanczos3" } as const;
 
 /** What the first bytes say the file is, for a message that helps where no loader claims it. */
 function sniff(bytes: Uint8Array): string {
@@ -93,43 +95,31 @@ export async function decodeSource(bytes: Uint8Array, limits: DecodeLimits): Pro
   }
 }
 
-/** The view of an image that has been decoded. Runs consecutive resize, crop and pad steps in one pass of sharp. */
+/**
+ * The view of an image that has been decoded: Pillow's own pixels, bit for bit, since models were trained on them and
+ * sharp's resize is another. Large resizes run in threads; they take about as long as sharp's.
+ */
 export async function renderView(source: Pixels, plan: ViewPlan): Promise<Pixels> {
-  let pixels = source;
-  for (const pass of inPasses(plan.steps)) pixels = await runPass(pixels, pass);
-  return pixels;
+  const { width, height, data } = source;
+  if (plan.steps.length === 0) return { width, height, data };
+  const task = { source: { width, height, data }, steps: plan.steps };
+  const view = resizeWork(source, plan.steps) < MAX_INLINE_WORK ? viewPixels(task.source, task.steps) : await viewThreads().run(task);
+  if (view.width !== plan.size.width || view.height !== plan.size.height) {
+    throw new InternalError(`a view of ${plan.size.width} x ${plan.size.height} pixels became ${view.width} x ${view.height}`);
+  }
+  return view;
 }
 
-type Pass = { readonly [Op in PixelStep["op"]]?: Extract<PixelStep, { op: Op }> };
+/** Pixels written by resizes, about 50 ns each: below this a message to a thread costs more. */
+const MAX_INLINE_WORK = 40_000;
 
-/** sharp applies resize, then extract, then extend within one pipeline, so a pass is a run of steps in that order. */
-function inPasses(steps: readonly PixelStep[]): Pass[] {
-  const order = ["resize", "crop", "pad"];
-  const passes: Pass[] = [];
-  let lastOp = order.length;
-  for (const step of steps) {
-    const op = order.indexOf(step.op);
-    if (op <= lastOp) passes.push({ [step.op]: step });
-    else passes[passes.length - 1] = { ...passes.at(-1), [step.op]: step };
-    lastOp = op;
-  }
-  return passes;
+function resizeWork({ width, height }: ImageSize, steps: readonly PixelStep[]): number {
+  return steps.reduce((sum, step) => (step.op === "resize" ? sum + step.width * step.height + width * height : sum), 0);
 }
 
-async function runPass({ data, width, height }: Pixels, { resize, crop, pad }: Pass): Promise<Pixels> {
-  const image = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
-  if (resize) image.resize({ width: resize.width, height: resize.height, kernel: KERNELS[resize.kernel], fit: "fill", fastShrinkOnLoad: false });
-  if (crop) image.extract({ left: crop.left, top: crop.top, width: crop.width, height: crop.height });
-  if (pad) {
-    const [r, g, b] = pad.color;
-    image.extend({ left: pad.left, top: pad.top, right: pad.right, bottom: pad.bottom, background: { r, g, b, alpha: 1 } });
-  }
-  // The size is computed: sharp's own report of it leaves an extend behind an extract out.
-  const cut = crop ?? resize ?? { width, height };
-  const padded = { width: cut.width + (pad ? pad.left + pad.right : 0), height: cut.height + (pad ? pad.top + pad.bottom : 0) };
-  const pixels = await image.raw({ depth: "uchar" }).toBuffer();
-  if (pixels.length !== padded.width * padded.height * 3) {
-    throw new InternalError(`a view of ${padded.width} x ${padded.height} pixels has ${pixels.length} bytes`);
-  }
-  return { ...padded, data: pixels };
+let threads: ThreadPool<ViewTask, Pixels> | undefined;
+
+/** Started at the first large resize; idle threads do not keep the process alive. */
+function viewThreads(): ThreadPool<ViewTask, Pixels> {
+  return (threads ??= openThreadPool(import.meta.url, "./view-thread.ts", Math.max(1, availableParallelism() - 1)));
 }

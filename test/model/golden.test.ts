@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Model, Prepared, Scorer } from "../../src/model/contract.ts";
 import { loadModel } from "../../src/model/load-model.ts";
-import { type GoldenCase, readGolden, requestOf, sampleOf, sizesOf } from "./golden.ts";
+import { type GoldenCase, readGolden, requestOf, sampleOf, sizesOf, sourceRequestOf } from "./golden.ts";
 
 const ALL = ["llava", "llava_onevision", "llava_qwen2", "idefics3", "smolvlm", "qwen2_vl", "qwen2_5_vl", "paligemma", "gemma3"];
 const FAMILIES = process.env["VIG_TEST_FAMILIES"]?.split(",") ?? ALL;
@@ -83,6 +83,15 @@ for (const family of FAMILIES) {
           (blurred ?? clean).forEach((value, t) => (worst = Math.max(worst, Math.abs(value - nll_blur[t]!))));
         });
         expect(worst).toBeLessThan(1e-3);
+      });
+
+      test("from the source images, by our own resize, every sample's mean is transformers' own", async () => {
+        const request = await sourceRequestOf(golden, model, cases, 1);
+        const { sequences } = await scorer.score(request, new AbortController().signal);
+        const mean = (values: ArrayLike<number>) => Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
+        const differences = cases.map(({ id, nll_image }, i) => ({ id, by: Math.abs(mean(sequences[i]!.nll_image) - mean(nll_image)) }));
+        if (process.env["VIG_PRINT"]) console.log(family, variant, differences);
+        expect(Math.max(...differences.map(({ by }) => by))).toBeLessThan(1e-3);
       });
     });
   }

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import sharp from "sharp";
 import type { Message, Sample } from "../../src/core/sample.ts";
+import { decodeSource, type Pixels, renderView } from "../../src/stages/image-decoding.ts";
 import type { ImageInput, ImageSize, Model, Prepared, ScoreRequest, ViewPixels } from "../../src/model/contract.ts";
 
 interface CanvasFile extends ImageSize {
@@ -67,7 +68,7 @@ export function sizesOf(golden: Golden, { images }: GoldenCase): ImageSize[] {
 }
 
 async function rgb(path: string): Promise<Uint8Array> {
-  return new Uint8Array(await sharp(path).removeAlpha().raw().toBuffer());
+  return new Uint8Array(await sharp(readFileSync(path)).removeAlpha().raw().toBuffer());
 }
 
 /** The order of a family's views among its canvas roles. */
@@ -89,6 +90,29 @@ export async function canvasInput(golden: Golden, image: { name: string; canvas:
   }
   const { width, height } = golden.images[image.name]!;
   return { key, uses, source_size: { width, height }, views };
+}
+
+/** One image as the scorer takes it, from the source by our own decoding and resizing; "blurred" is the same. */
+export async function sourceInput(golden: Golden, model: Model, name: string, uses: number): Promise<ImageInput> {
+  const { file } = golden.images[name]!;
+  const source = (await decodeSource(readFileSync(join(golden.folder, file)), { max_pixels: 1e8, apply_exif_orientation: true })) as Pixels;
+  const views: ViewPixels[] = [];
+  for (const plan of model.views(source)) {
+    const { width, height, data } = await renderView(source, plan);
+    views.push({ width, height, pixels: data, pixels_blur: data });
+  }
+  return { key: name, uses, source_size: { width: source.width, height: source.height }, views };
+}
+
+/** As `requestOf`, from the source images. */
+export async function sourceRequestOf(golden: Golden, model: Model, cases: readonly GoldenCase[], split: number): Promise<ScoreRequest> {
+  const names = [...new Set(cases.flatMap(({ images }) => images.map(({ name }) => name)))];
+  const { sequences } = await requestOf(golden, model, cases, split);
+  return {
+    split,
+    images: await Promise.all(names.map((name) => sourceInput(golden, model, name, cases.length))),
+    sequences: sequences.map((sequence, i) => ({ ...sequence, images: cases[i]!.images.map(({ name }) => name) })),
+  };
 }
 
 /** One request with all the cases, each image under a key of its own canvas. */
