@@ -43,8 +43,8 @@ const MANIFEST = "manifest.json";
 const DATASET_NAME = /^(selection|rejects)(@[0-9A-Za-z._-]+)?$/;
 
 /**
- * The output folder, under its lock and recovered from whatever an earlier run left (docs/adr on the commit
- * protocol). Throws LockedError where another run holds it, PlanError where its scores were made by another plan,
+ * The output folder, under its lock and recovered from whatever an earlier run left
+ * (docs/adr/0005-commit-protocol.md). Throws LockedError where another run holds it, PlanError where its scores were made by another plan,
  * where it holds scores of unknown origin, or where it can't be written.
  */
 export async function openOutputFolder(options: OutputFolderOptions): Promise<OutputFolder> {
