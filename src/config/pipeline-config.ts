@@ -17,9 +17,9 @@ export const outputConfig = z
 
 export const resourcesConfig = z
   .strictObject({
-    num_workers: z.int().min(1).max(256).optional().describe("Inference processes; each holds the model. Default: one for each device; on the CPU one for every two cores."),
+    num_workers: z.int().min(1).max(256).optional().describe("Inference processes; each holds the model. Default: one for each device; on the CPU one for every four cores, at least one."),
     num_threads: z.int().min(1).max(256).optional().describe("Threads of one inference process. Default: the cores divided among the workers."),
-    num_lanes: z.int().min(1).max(256).optional().describe("Splits in work at once. Default: num_workers, and one more where cores are left."),
+    num_lanes: z.int().min(1).max(256).optional().describe("Splits in work at once. Best a multiple of num_workers. Default: num_workers."),
   })
   .describe("What the run may use at once. Changes speed and memory, never a stored number; not part of the plan hash.");
 

@@ -42,7 +42,7 @@ ${example.trim()}
 
 ## The root
 
-${table(scalars.map(([key, value]) => rowOf(key, value, schema)))}
+${table(scalars.flatMap(([key, value]) => rowsOf(key, value, schema)))}
 ${blocks.map(([key, value]) => blockSection(key, value)).join("\n")}
 ## stages
 
@@ -58,7 +58,7 @@ export function stageSection(kind: StageKind, schema = pipelineJsonSchema() as J
   const properties = Object.entries(config?.properties ?? {});
   const alternatives = STAGE_ALTERNATIVES[kind];
   const rule = alternatives === undefined ? "" : `\n${alternatives.required ? "Exactly" : "At most"} one of ${alternatives.keys.map((key) => `\`${key}\``).join(", ")}.\n`;
-  const options = properties.length === 0 ? "No options.\n" : table(properties.map(([key, value]) => rowOf(key, value, config!)));
+  const options = properties.length === 0 ? "No options.\n" : table(properties.flatMap(([key, value]) => rowsOf(key, value, config!)));
   return `### ${kind}\n\n${config?.description ?? ""}\n\n${options}${rule}`;
 }
 
@@ -68,14 +68,20 @@ function isBlock(schema: JsonSchema): boolean {
 
 function blockSection(key: string, schema: JsonSchema): string {
   const intro = schema.description ? `${schema.description}\n\n` : "";
-  if (schema.oneOf === undefined) return `## ${key}\n\n${intro}${table(Object.entries(schema.properties ?? {}).map(([name, value]) => rowOf(name, value, schema)))}`;
+  if (schema.oneOf === undefined) return `## ${key}\n\n${intro}${table(Object.entries(schema.properties ?? {}).flatMap(([name, value]) => rowsOf(name, value, schema)))}`;
   const branches = schema.oneOf.map((branch) => {
     const [discriminator, value] = Object.entries(branch.properties ?? {}).find(([, property]) => property.const !== undefined)!;
     const others = Object.entries(branch.properties ?? {}).filter(([name]) => name !== discriminator);
     const about = branch.description ? `${branch.description}\n\n` : "";
-    return `### ${discriminator}: ${JSON.stringify(value.const).replaceAll("\"", "")}\n\n${about}${table(others.map(([name, property]) => rowOf(name, property, branch)))}`;
+    return `### ${discriminator}: ${JSON.stringify(value.const).replaceAll("\"", "")}\n\n${about}${table(others.flatMap(([name, property]) => rowsOf(name, property, branch)))}`;
   });
   return `## ${key}\n\n${intro}${branches.join("\n")}`;
+}
+
+/** A key's row, and for a block of keys those of its keys behind it. */
+function rowsOf(key: string, schema: JsonSchema, parent: JsonSchema): KeyRow[] {
+  const inner = Object.entries(schema.properties ?? {}).flatMap(([name, value]) => rowsOf(name, value, schema));
+  return [rowOf(key, schema, parent), ...inner.map((row) => ({ ...row, key: `${key}.${row.key}` }))];
 }
 
 function rowOf(key: string, schema: JsonSchema, parent: JsonSchema): KeyRow {
