@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
 import {
   Compression,
   EnabledStatistics,
@@ -10,7 +10,9 @@ import {
   type WriterProperties,
 } from "parquet-wasm";
 import type { WriteOptions, WrittenFile } from "./protocol.ts";
+import { sortedKeyValues } from "./sorted-key-values.ts";
 
+const READ_BYTES = 2 ** 20;
 const COMPRESSION = { zstd: Compression.ZSTD, snappy: Compression.SNAPPY, none: Compression.UNCOMPRESSED } as const;
 
 /**
@@ -39,7 +41,6 @@ function writerProperties(options: WriteOptions): WriterProperties {
  */
 export class FileEncoder {
   readonly #fd: number;
-  readonly #hash = createHash("sha256");
   #num_bytes = 0;
   #closed = false;
   readonly #drained: Promise<void>;
@@ -49,7 +50,7 @@ export class FileEncoder {
   #onDemand: (() => void) | undefined;
 
   constructor(path: string, options: WriteOptions) {
-    this.#fd = openSync(path, "w");
+    this.#fd = openSync(path, "w+");
     this.#drained = this.#drain(writerProperties(options));
     this.#drained.catch(() => undefined); // reported by the next write or by finish
   }
@@ -64,9 +65,11 @@ export class FileEncoder {
   async finish(): Promise<WrittenFile> {
     (await this.#demand())(null);
     await this.#drained;
+    this.#sortKeyValues();
     fsyncSync(this.#fd);
+    const digest = this.#digest();
     this.close();
-    return { num_bytes: this.#num_bytes, digest: this.#hash.digest("hex") };
+    return { num_bytes: this.#num_bytes, digest };
   }
 
   /** Closes the file, finished or not. An encoder that still waits for a batch is left to the garbage collector. */
@@ -90,9 +93,31 @@ export class FileEncoder {
     const output = (await transformParquetStream(input, properties)) as ReadableStream<Uint8Array>;
     for await (const chunk of output) {
       for (let start = 0; start < chunk.length; ) start += writeSync(this.#fd, chunk, start);
-      this.#hash.update(chunk);
       this.#num_bytes += chunk.length;
     }
+  }
+
+  /** The library writes them in the order of a hash table with a seed of its own: equal files would differ. */
+  #sortKeyValues(): void {
+    const length = this.#read(this.#num_bytes - 8, 4).readUInt32LE();
+    const start = this.#num_bytes - 8 - length;
+    writeSync(this.#fd, sortedKeyValues(this.#read(start, length)), 0, length, start);
+  }
+
+  #digest(): string {
+    const hash = createHash("sha256");
+    for (let at = 0; at < this.#num_bytes; at += READ_BYTES) hash.update(this.#read(at, Math.min(READ_BYTES, this.#num_bytes - at)));
+    return hash.digest("hex");
+  }
+
+  #read(position: number, length: number): Buffer {
+    const bytes = Buffer.allocUnsafe(length);
+    for (let read = 0; read < length; ) {
+      const count = readSync(this.#fd, bytes, read, length - read, position + read);
+      if (count === 0) throw new Error("the file was cut while it was written");
+      read += count;
+    }
+    return bytes;
   }
 
   /** Waits until the encoder wants a batch. Rejects with the encoder's or the disk's error. */

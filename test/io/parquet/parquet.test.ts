@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RecordBatch } from "apache-arrow";
@@ -47,6 +48,25 @@ describe("Parquet", () => {
     const cut = [rows.slice(0, 1), rows.slice(1, 1), rows.slice(1, 1_999), rows.slice(1_999, 4_500), rows.slice(4_500, 5_003)];
     expect((await write(join(folder, "cut"), cut)).digest).toBe(whole.digest);
     expect((await write(join(folder, "made apart"), [scoresRows(0, 77), scoresRows(77, 5_003)])).digest).toBe(whole.digest);
+  });
+
+  it("writes the same bytes whatever the thread has written before", async () => {
+    const folder = temporaryFolder();
+    const metadata = Object.fromEntries(["one", "two", "three", "four", "five"].map((name, i) => [name, String(i)]));
+    const digests = new Set<string>();
+    for (let n = 0; n < 12; n++) {
+      const writer = await ParquetWriter.open(join(folder, `${n}.parquet`), { schema: scoresSchema, compression: "zstd", metadata });
+      await writer.write(scoresRows(0, 3));
+      const { digest, num_bytes } = await writer.finish();
+      const content = readFileSync(join(folder, `${n}.parquet`));
+      expect([digest, num_bytes]).toEqual([createHash("sha256").update(content).digest("hex"), content.length]);
+      digests.add(digest);
+    }
+    expect(digests.size).toBe(1);
+    const text = readFileSync(join(folder, "0.parquet")).toString("latin1");
+    const places = ["ARROW:schema", "five", "four", "huggingface", "one", "three", "two"].map((key) => text.lastIndexOf(key));
+    expect(places).toEqual([...places].sort((a, b) => a - b));
+    expect(await all(readParquet(join(folder, "11.parquet"))).then(plain)).toEqual(plain([scoresRows(0, 3)]));
   });
 
   it("keeps a schema without rows", async () => {
