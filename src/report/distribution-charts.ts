@@ -33,7 +33,6 @@ function addTau(svg: SvgElement, x: { readonly domain: readonly number[]; readon
 
 const HEIGHT = 300;
 const MARGIN = { marginTop: 26, marginBottom: 38, marginLeft: 48, marginRight: 14 };
-let numClips = 0;
 
 /** Samples by VIG; what is kept at the slider's place stands out. */
 export function sampleDistribution(distribution: Distribution): Html {
@@ -53,7 +52,7 @@ export function sampleDistribution(distribution: Distribution): Html {
       Plot.ruleY([0], { className: "base" }),
     ] as Marks,
     finish(svg, { x }) {
-      const id = `clip${numClips++}`;
+      const id = `kept-${x.range[1]!.toFixed(0)}`;
       svg.querySelector("g.kept")?.setAttribute("clip-path", `url(#${id})`);
       svg.querySelector("g.kept")?.setAttribute("pointer-events", "none");
       svg.insertAdjacentHTML("afterbegin", `<defs><clipPath id="${id}"><rect class="clip" x="0" y="0" width="4000" height="${HEIGHT}"></rect></clipPath></defs>`);
