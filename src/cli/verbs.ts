@@ -1,3 +1,4 @@
+import { completionVerb } from "./completion.ts";
 import { doctorVerb } from "./doctor.ts";
 import { exportVerb } from "./export.ts";
 import { planVerb } from "./plan.ts";
@@ -9,4 +10,4 @@ import { validateVerb } from "./validate.ts";
 import type { Verb } from "./verb.ts";
 
 /** Every command, in the order in which help shows them. */
-export const VERBS: readonly Verb<never>[] = [runVerb, validateVerb, planVerb, selectVerb, reportVerb, exportVerb, doctorVerb, schemaVerb];
+export const VERBS: readonly Verb<never>[] = [runVerb, validateVerb, planVerb, selectVerb, reportVerb, exportVerb, doctorVerb, schemaVerb, completionVerb];
