@@ -16,7 +16,7 @@ const MIN_WIDTH_WITH_BAR = 50;
 
 /** At most `width` columns. */
 export function renderProgress(state: ProgressState, memoryBytes: number, width: number): string {
-  const label = state.phase === undefined ? "" : PHASE_LABELS[state.phase];
+  const label = state.phase === undefined ? "finishing" : PHASE_LABELS[state.phase];
   const { num_records: total, num_records_done: done } = state;
   const fields = [label];
   if (total !== undefined) fields.push(`${formatCount(done)}/${formatCount(total)}`);
