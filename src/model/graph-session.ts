@@ -146,10 +146,13 @@ function tensorOf({ type, dims, data }: PlainTensor, wanted: string): Tensor {
   return new Tensor("float32", data as Float32Array, dims);
 }
 
-/** Nodes from 24 on have a Float16Array, and onnxruntime-common then wants it. */
+/**
+ * Where Node has a Float16Array (from 24 on) onnxruntime-common wants one, but the native side of onnxruntime-node 1.30
+ * takes its length for 0; the bits as a Uint16Array are what it reads everywhere.
+ */
 function float16Tensor(bits: Uint16Array, dims: readonly number[]): Tensor {
-  const native = (globalThis as { Float16Array?: new (buffer: ArrayBufferLike) => Uint16Array }).Float16Array;
-  return new Tensor("float16", native ? new native(bits.buffer) : bits, dims);
+  const tensor = new Tensor("float16", bits, dims);
+  return Object.defineProperty(tensor, "data", { value: bits });
 }
 
 /** int64 values by their 32-bit halves, low half first. */
