@@ -3,10 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Binary, Bool, type DataType, Field, Float32, Float64, Int32, List, makeBuilder, makeData, type RecordBatch, RecordBatch as Batch, Schema, Struct, Utf8 } from "apache-arrow";
 import fc from "fast-check";
+import { parquetMetadata } from "hyparquet";
 import { Compression, Table, writeParquet, WriterPropertiesBuilder } from "parquet-wasm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { DatasetOptions } from "../../../src/core/output.ts";
-import { makeRecordBatch, columnData, boolListColumn, int32Column, utf8Column, takeRows } from "../../../src/core/record-batch.ts";
+import { makeRecordBatch, columnData, boolListColumn, float64Column, int32Column, utf8Column, takeRows } from "../../../src/core/record-batch.ts";
 import { FolderRowCopyWriter } from "../../../src/io/output/row-copy-writer.ts";
 import { encodeIpc } from "../../../src/io/parquet/ipc.ts";
 import { readParquet } from "../../../src/io/parquet/read-parquet.ts";
@@ -168,6 +169,23 @@ describe("FolderRowCopyWriter", () => {
     await writer.discard();
     const content = await readFile(join(folder, "out", parts[0]!), "latin1");
     expect([...content.matchAll(/secret-\d+/g)].map(String)).toEqual(["secret-3", "secret-25"]);
+  });
+
+  it("gives vig and sample_id their smallest and largest kept value", async () => {
+    const folder = temporaryFolder();
+    const schema = new Schema([new Field("sample_id", new Utf8(), false), new Field("vig", new Float64(), true)]);
+    const batch = makeRecordBatch(schema, { sample_id: utf8Column(["a", "b", "é", "c", "z"]), vig: float64Column([-9, 0, null, 0.5, 7]) });
+    const properties = new WriterPropertiesBuilder().setCreatedBy("vig-pipeline").setCompression(Compression.UNCOMPRESSED).setDictionaryEnabled(false).build();
+    await writeFile(join(folder, "in.parquet"), writeParquet(Table.fromIPCStream(encodeIpc(schema, [batch])), properties));
+    const writer = (await FolderRowCopyWriter.open(join(folder, "tmp"), join(folder, "out"), { ...options("none"), schema: new Schema([...schema.fields, ...added]) }, [join(folder, "in.parquet")], 0))!;
+    await writer.write({ num_rows: 5, rows: Int32Array.of(1, 2, 3), added: addedRows([1, 2, 3]) });
+    const { parts } = await writer.publish();
+    await writer.discard();
+    const { columns } = parquetMetadata(Uint8Array.from(await readFile(join(folder, "out", parts[0]!))).buffer).row_groups[0]!;
+    const statistics = Object.fromEntries(columns.map(({ meta_data }) => [meta_data!.path_in_schema.join("."), meta_data!.statistics]));
+    expect(statistics.sample_id).toMatchObject({ min_value: "b", max_value: "é", null_count: 0n });
+    expect(statistics.vig).toMatchObject({ min_value: -0, max_value: 0.5, null_count: 1n });
+    expect(statistics.count).toBeUndefined();
   });
 
   it.each([
