@@ -3,7 +3,7 @@
  * boundary of the commit protocol. Off, and free, unless VIG_FAULT is set when the process starts:
  *
  *     VIG_FAULT="kill 17"                        before the 17th step
- *     VIG_FAULT="kill 2 append journal.jsonl"    before the second step of which the line "append PATH" holds these words
+ *     VIG_FAULT="kill 2 append journal.jsonl"    before the second step whose line ("append PATH$") holds these words
  *     VIG_FAULT="tear 1 rename writing.tmp"      in the middle of it: half of what it writes, or of the file that it renames, is there
  *     VIG_FAULT="trace FILE"                     runs on and appends every step to FILE, a line each
  */
@@ -26,7 +26,7 @@ let num_matches = 0;
 /** Stands before a step. `tearStep` does half of it; a rename is torn by cutting the file in half. */
 export async function crashPoint(step: DiskStep, path: string, tearStep?: () => Promise<unknown>): Promise<void> {
   if (TRACE !== undefined) appendFileSync(TRACE, `${step} ${path}\n`);
-  if (!FAULT || !FAULT.words.every((word) => `${step} ${path}`.includes(word)) || ++num_matches !== FAULT.number) return;
+  if (!FAULT || !FAULT.words.every((word) => `${step} ${path}$`.includes(word)) || ++num_matches !== FAULT.number) return;
   if (FAULT.tears) await (tearStep ?? (() => tear(step, path)))();
   process.kill(process.pid, "SIGKILL");
   await new Promise(() => undefined); // nothing may follow while the signal is under way
