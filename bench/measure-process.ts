@@ -8,23 +8,24 @@ export interface Measured {
   readonly peakBytes: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** Every sample of that sum. */
+  readonly memory: readonly { readonly seconds: number; readonly bytes: number }[];
 }
 
-const SAMPLE_MS = 50;
-
 /** Runs a command to its end and watches the memory of it and all its descendants. Linux only (procfs). */
-export async function measureProcess(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Measured> {
+export async function measureProcess(command: string, args: readonly string[], { env = process.env, sampleMs = 50 } = {}): Promise<Measured> {
   const start = performance.now();
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (text: Buffer) => (stdout += text.toString()));
   child.stderr.on("data", (text: Buffer) => (stderr += text.toString()));
-  let peakBytes = 0;
-  const timer = setInterval(() => (peakBytes = Math.max(peakBytes, treeBytes(child.pid!))), SAMPLE_MS);
+  const memory: Measured["memory"][number][] = [];
+  const timer = setInterval(() => memory.push({ seconds: (performance.now() - start) / 1000, bytes: treeBytes(child.pid!) }), sampleMs);
   const exitCode = await new Promise<number | null>((resolve) => child.on("close", resolve));
   clearInterval(timer);
-  return { exitCode, seconds: (performance.now() - start) / 1000, peakBytes, stdout, stderr };
+  const peakBytes = memory.reduce((most, { bytes }) => Math.max(most, bytes), 0);
+  return { exitCode, seconds: (performance.now() - start) / 1000, peakBytes, stdout, stderr, memory };
 }
 
 function treeBytes(root: number): number {
