@@ -23,12 +23,12 @@ export function thresholds(data: ReportData): Html {
     <label for="p">Keep the top <output id="p-value" for="p">${percentText(curve[run]!, data.num_vig)}</output></label>
     <input id="p" type="range" min="0" max="${curve.length - 1}" step="1" value="${run}" aria-describedby="p-help">
     <div class="ends" aria-hidden="true"><span>fewer, surer</span><span>all</span></div>
-    <dl class="readings" aria-live="polite">
+    <div class="readings"><dl>
       <div><dt>τ</dt><dd id="tau-value">${nats(curve[run]!.tau)} nats</dd></div>
       <div><dt>samples kept</dt><dd id="kept-value">${keptText(curve[run]!, data)}</dd></div>
       <div><dt>tokens active</dt><dd id="active-value">${activeText(curve[run]!, data)}</dd></div>
-      <div><button id="p-reset" type="button" class="quiet">Back to this run</button></div>
-    </dl>
+      </dl><button id="p-reset" type="button" class="quiet">Back to this run</button>
+    </div>
     <p id="p-help" class="fine">${helpText(data.granularity)} Every stop of the slider is an exact count over all ${count(data.num_vig)} samples, not an estimate.${data.num_text_only > 0 ? ` The ${count(data.num_text_only)} text-only samples are kept whole at any p and not counted here.` : ""}</p>
   </div>
   <div class="trio">
