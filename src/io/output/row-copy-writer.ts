@@ -1,19 +1,18 @@
-import { open, rm, type FileHandle } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { type Data, DataType, type List, type RecordBatch } from "apache-arrow";
 import { InternalError } from "../../core/errors.ts";
 import type { DatasetOptions, RowCopyWriter, RowDecision } from "../../core/output.ts";
 import { concatRows } from "../../core/record-batch.ts";
 import { openThreadPool, type ThreadPool } from "../../core/thread-pool.ts";
-import { asFileError } from "../file-error.ts";
-import { CREATED_BY, ParquetWriter } from "../parquet/parquet-writer.ts";
+import { STATISTICS_COLUMNS } from "../parquet/parquet-writer.ts";
 import { CODEC, type Footer, type Leaf, readFooter, type StoredRowGroup } from "../parquet/select-footer.ts";
-import { appendRowGroup, endOfFile, type NamedChunk, START_OF_FILE } from "../parquet/select-file.ts";
+import type { NamedChunk } from "../parquet/select-file.ts";
 import type { NewChunk } from "../parquet/select-pages.ts";
 import type { AddedColumn, RowGroupTask, SourceRowGroup } from "../parquet/select-row-group.ts";
-import type { ThriftStruct } from "../parquet/select-thrift.ts";
 import { DatasetFolder } from "./dataset-folder.ts";
 import { PART_ROWS } from "./part-limits.ts";
+import { PartFile } from "./row-copy-part.ts";
+import { Template } from "./row-copy-template.ts";
 
 /** A row group is finished with the source row group that brings it to so many rows. */
 const ROW_GROUP_ROWS = 10_000;
@@ -146,22 +145,22 @@ export class FolderRowCopyWriter implements RowCopyWriter {
     const added = concatRows(gathered[0]!.added[0]!.schema, gathered.flatMap((group) => group.added));
     const task: RowGroupTask = {
       compression: this.#compression,
-      leaves: this.#template.copied,
+      leaves: this.#template.copied.map((leaf) => ({ ...leaf, bounded: STATISTICS_COLUMNS.includes(leaf.path) })),
       sources: gathered.map(({ source }) => source),
       added: this.#template.added.map((name) => addedColumn(added, name)),
     };
     const made = this.#threads.run(task);
     const before = this.#underWay.at(-1) ?? Promise.resolve();
-    const written = before.then(async () => this.#append(numRows, await made));
+    const written = before.then(async () => this.#append(numRows, this.#template.name(await made)));
     written.catch(() => undefined); // reported by the write or publish that waits for it
     made.catch(() => undefined);
     this.#underWay.push(written);
     if (this.#underWay.length > NUM_THREADS + 1) await this.#underWay.shift();
   }
 
-  async #append(numRows: number, chunks: readonly NewChunk[]): Promise<void> {
+  async #append(numRows: number, chunks: readonly NamedChunk[]): Promise<void> {
     const part = (this.#part ??= await this.#openPart());
-    await part.append(numRows, this.#template.name(chunks));
+    await part.append(numRows, chunks);
     this.#numRows += numRows;
     if (part.numRows < PART_ROWS && part.numBytes < PART_BYTES) return;
     await part.finish();
@@ -222,55 +221,6 @@ class RowGroupDecisions {
   }
 }
 
-/** What the new files have in common, taken from an empty one of the same schema that the Parquet library wrote. */
-class Template {
-  readonly metadata: ThriftStruct;
-  /** Leaves whose values are copied, and top-level columns that are added. */
-  readonly copied: readonly Leaf[];
-  readonly added: readonly string[];
-  readonly #leaves: readonly Leaf[];
-  readonly #codec: number;
-
-  private constructor({ metadata, leaves }: Footer, codec: number, copied: readonly Leaf[]) {
-    this.metadata = metadata;
-    this.copied = copied;
-    this.#leaves = leaves;
-    this.#codec = codec;
-    this.added = [...new Set(leaves.filter((leaf) => !copied.includes(leaf)).map(({ names }) => names[0]!))];
-  }
-
-  /** Written to `path` for a moment. undefined where rows of the sources can't be copied into such files. */
-  static async make(path: string, options: DatasetOptions, codec: number, sources: readonly Footer[]): Promise<Template | undefined> {
-    const writer = await ParquetWriter.open(path, options);
-    try {
-      await writer.finish();
-      const footer = await readFooter(path);
-      const stored = new Set(sources[0]!.leaves.map(({ names }) => names[0]!));
-      const copied = footer.leaves.filter(({ names }) => stored.has(names[0]!));
-      return sources.every((source) => canCopy(source, copied, codec)) ? new Template(footer, codec, copied) : undefined;
-    } finally {
-      await writer.abandon();
-      await rm(path, { force: true });
-    }
-  }
-
-  /** The chunks, copied ones first, in the schema's order with what a footer says of them. */
-  name(chunks: readonly NewChunk[]): NamedChunk[] {
-    const order = [...this.copied, ...this.#leaves.filter((leaf) => !this.copied.includes(leaf))];
-    return this.#leaves.map((leaf) => ({ leaf, codec: this.#codec, chunk: chunks[order.indexOf(leaf)]! }));
-  }
-}
-
-function canCopy({ createdBy, leaves, rowGroups }: Footer, copied: readonly Leaf[], codec: number): boolean {
-  const same = copied.every((wanted) => leaves.some((leaf) => leaf.path === wanted.path && sameShape(leaf, wanted)));
-  const compressed = rowGroups.every(({ chunks }) => copied.every(({ path }) => chunks.get(path)?.codec === codec));
-  return createdBy === CREATED_BY && same && compressed;
-}
-
-function sameShape(a: Leaf, b: Leaf): boolean {
-  return a.type === b.type && a.length === b.length && a.maxDefinition === b.maxDefinition && a.maxRepetition === b.maxRepetition;
-}
-
 function addedColumn(batch: RecordBatch, name: string): AddedColumn {
   const data = batch.data.children[batch.schema.names.indexOf(name)]!;
   const { type } = data;
@@ -280,55 +230,4 @@ function addedColumn(batch: RecordBatch, name: string): AddedColumn {
     return { kind: "bool_list", offsets: data.valueOffsets, bits: (data as Data<List>).children[0]!.values as Uint8Array };
   }
   throw new InternalError(`row copy: column ${name} can't be added`);
-}
-
-/** A part being written: bytes in order, the footer last. */
-class PartFile {
-  readonly #path: string;
-  readonly #file: FileHandle;
-  readonly #template: ThriftStruct;
-  readonly #groups: ThriftStruct[] = [];
-  numRows = 0;
-  numBytes = START_OF_FILE.length;
-
-  private constructor(path: string, file: FileHandle, template: ThriftStruct) {
-    this.#path = path;
-    this.#file = file;
-    this.#template = template;
-  }
-
-  static async open(path: string, template: ThriftStruct): Promise<PartFile> {
-    try {
-      const file = await open(path, "w");
-      await file.write(START_OF_FILE);
-      return new PartFile(path, file, template);
-    } catch (error) {
-      throw asFileError(error, "write", path);
-    }
-  }
-
-  async append(numRows: number, chunks: readonly NamedChunk[]): Promise<void> {
-    this.#groups.push(appendRowGroup(this.numBytes, this.#groups.length, numRows, chunks));
-    for (const { chunk } of chunks) await this.#write(chunk.bytes);
-    this.numRows += numRows;
-  }
-
-  async finish(): Promise<void> {
-    await this.#write(endOfFile(this.#template, this.numRows, this.#groups));
-    await this.#file.sync();
-    await this.#file.close();
-  }
-
-  async abandon(): Promise<void> {
-    await this.#file.close();
-  }
-
-  async #write(bytes: Uint8Array): Promise<void> {
-    try {
-      for (let at = 0; at < bytes.length; ) at += (await this.#file.write(bytes, at)).bytesWritten;
-    } catch (error) {
-      throw asFileError(error, "write", this.#path);
-    }
-    this.numBytes += bytes.length;
-  }
 }

@@ -20,7 +20,7 @@ const ROW_GROUP_ROWS = 20_000;
 const ROW_GROUP_BYTES = 64 * 2 ** 20;
 
 /** Columns that readers filter by. Statistics of the others would cost space and help nobody. */
-const STATISTICS_COLUMNS: readonly string[] = ["sample_id", "num_tokens", "vig"];
+export const STATISTICS_COLUMNS: readonly string[] = ["sample_id", "num_tokens", "vig"];
 
 export type Compression = WriteOptions["compression"];
 

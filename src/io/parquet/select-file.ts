@@ -1,6 +1,7 @@
 /** Row groups and footers of Parquet files made of finished column chunks (apache/parquet-format, parquet.thrift). */
 import type { Leaf } from "./select-footer.ts";
 import type { NewChunk } from "./select-pages.ts";
+import { statisticsField } from "./select-statistics.ts";
 import { i32, i64, struct, structs, type ThriftStruct, ThriftWriter, TYPE } from "./select-thrift.ts";
 
 const MAGIC = Uint8Array.of(0x50, 0x41, 0x52, 0x31); // PAR1
@@ -27,6 +28,7 @@ export function appendRowGroup(start: number, ordinal: number, numRows: number, 
       [9, i64(at + chunk.dictionaryLength)],
     ]);
     if (chunk.dictionaryLength > 0) metadata.set(11, i64(at));
+    if (chunk.bounds) metadata.set(12, statisticsField(chunk.bounds));
     at += chunk.bytes.length;
     return new Map([[2, i64(0)], [3, struct(metadata)]]) satisfies ThriftStruct;
   });

@@ -1,7 +1,7 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { InternalError } from "../../core/errors.ts";
 import type { LeafShape } from "./select-pages.ts";
-import { itemsAt, numberAt, structAt, textAt, ThriftReader, type ThriftField, type ThriftStruct } from "./select-thrift.ts";
+import { itemsAt, numberAt, structAt, textAt, ThriftReader, type ThriftStruct } from "./select-thrift.ts";
 
 export const CODEC = { none: 0, zstd: 6 } as const;
 const REPETITION = { required: 0, optional: 1, repeated: 2 } as const;
@@ -18,7 +18,6 @@ export interface StoredChunk {
   readonly start: number;
   readonly length: number;
   readonly codec: number;
-  readonly statistics: ThriftField | undefined;
 }
 
 export interface StoredRowGroup {
@@ -95,7 +94,7 @@ function parseRowGroup(group: ThriftStruct): StoredRowGroup {
     // Old writers say 0 where there is no dictionary page.
     const dictionary = metadata.has(11) ? numberAt(metadata, 11) : 0;
     const start = dictionary > 0 ? dictionary : numberAt(metadata, 9);
-    chunks.set(path, { start, length: numberAt(metadata, 7), codec: numberAt(metadata, 4), statistics: metadata.get(12) });
+    chunks.set(path, { start, length: numberAt(metadata, 7), codec: numberAt(metadata, 4) });
   }
   return { numRows: numberAt(group, 3), chunks };
 }

@@ -6,6 +6,7 @@
 import { InternalError } from "../../core/errors.ts";
 import { DictionaryBuilder, type Dictionary } from "./select-dictionary.ts";
 import { bitWidth, decodeHybrid, encodeHybrid, encodeRun, repeatedLevel } from "./select-levels.ts";
+import { type Bounds, boundsOf } from "./select-statistics.ts";
 import { i32, numberAt, struct, structAt, ThriftReader, type ThriftStruct, ThriftWriter } from "./select-thrift.ts";
 import { type PhysicalType, RunBuilder, takePlain, type ValueRuns } from "./select-values.ts";
 
@@ -20,6 +21,11 @@ export interface Codec {
 export interface LeafShape extends PhysicalType {
   readonly maxDefinition: number;
   readonly maxRepetition: number;
+}
+
+/** A column to copy; `bounded`: its chunks get their smallest and largest value. */
+export interface CopiedLeaf extends LeafShape {
+  readonly bounded: boolean;
 }
 
 export interface ChunkRows {
@@ -38,11 +44,14 @@ export interface NewChunk {
   /** With page headers. */
   readonly uncompressedBytes: number;
   readonly encodings: readonly number[];
+  readonly bounds: Bounds | undefined;
 }
 
 /** One page's worth of a new chunk. */
 interface NewPage {
   readonly numLevels: number;
+  /** Levels less nulls and empty lists. */
+  readonly numValues: number;
   /** Length-prefixed repetition and definition levels. */
   readonly levels: Uint8Array;
   /** PLAIN values, or indices into the new dictionary. */
@@ -50,7 +59,7 @@ interface NewPage {
 }
 
 /** One chunk with the kept rows of the given chunks of one column, in order. */
-export function copyRows(shape: LeafShape, codec: Codec, sources: readonly ChunkRows[]): NewChunk {
+export function copyRows(shape: CopiedLeaf, codec: Codec, sources: readonly ChunkRows[]): NewChunk {
   const pages: NewPage[] = [];
   const dictionary = new DictionaryBuilder(shape, sources.length);
   for (const source of sources) {
@@ -59,12 +68,19 @@ export function copyRows(shape: LeafShape, codec: Codec, sources: readonly Chunk
     if (copied.dictionary) dictionary.add(copied.dictionary, indices);
     pages.push(...copied.pages);
   }
-  return assemble(codec, pages, dictionary.count > 0 ? dictionary.build() : undefined);
+  const used = dictionary.count > 0 ? dictionary.build() : undefined;
+  return assemble(codec, pages, used, shape.bounded ? boundsOfPages(shape, pages, used) : undefined);
+}
+
+function boundsOfPages(shape: LeafShape, pages: readonly NewPage[], dictionary: Dictionary | undefined): Bounds | undefined {
+  const plain = pages.flatMap(({ values, numValues }) => (values instanceof Int32Array ? [] : [{ bytes: values, count: numValues }]));
+  const numNulls = pages.reduce((sum, { numLevels, numValues }) => sum + numLevels - numValues, 0);
+  return boundsOf(shape, numNulls, dictionary ? [dictionary, ...plain] : plain);
 }
 
 /** One chunk of PLAIN values without a dictionary; levels as `prefixed` makes them. */
 export function plainChunk(codec: Codec, numLevels: number, levels: Uint8Array, values: Uint8Array): NewChunk {
-  return assemble(codec, [{ numLevels, levels, values }], undefined);
+  return assemble(codec, [{ numLevels, numValues: numLevels, levels, values }], undefined, undefined);
 }
 
 function copyPages(shape: LeafShape, codec: Codec, { bytes, keep }: ChunkRows): { dictionary: Dictionary | undefined; pages: NewPage[] } {
@@ -111,12 +127,13 @@ function copyPage(shape: LeafShape, header: ThriftStruct, body: Uint8Array, rows
   };
   const levels = Buffer.concat([...writeLevels(repetition, maxRepetition), ...writeLevels(definition, maxDefinition)]);
   const encoding = numberAt(header, 2);
-  if (encoding === ENCODING.plain) return { numLevels: runs.length, levels, values: takePlain(body.subarray(at), numValues, shape, valueRuns) };
+  const page = { numLevels: runs.length, numValues: valueRuns.length, levels };
+  if (encoding === ENCODING.plain) return { ...page, values: takePlain(body.subarray(at), numValues, shape, valueRuns) };
   if (encoding !== ENCODING.rleDictionary && encoding !== ENCODING.plainDictionary) throw new InternalError(`Parquet: encoding ${encoding}`);
-  if (numValues === 0) return { numLevels: runs.length, levels, values: new Uint8Array(0) };
+  if (numValues === 0) return { ...page, values: new Uint8Array(0) };
   const indices = new Int32Array(numValues);
   decodeHybrid(body, at + 1, body.length, body[at]!, numValues, indices);
-  return { numLevels: runs.length, levels, values: takeIndices(indices, valueRuns) };
+  return { ...page, values: takeIndices(indices, valueRuns) };
 }
 
 function uint32(bytes: Uint8Array, at: number): number {
@@ -187,7 +204,7 @@ export function prefixed(levels: Uint8Array): Uint8Array {
   return bytes;
 }
 
-function assemble(codec: Codec, pages: readonly NewPage[], dictionary: Dictionary | undefined): NewChunk {
+function assemble(codec: Codec, pages: readonly NewPage[], dictionary: Dictionary | undefined, bounds: Bounds | undefined): NewChunk {
   const pieces: Uint8Array[] = [];
   let uncompressedBytes = 0;
   const put = (header: ThriftStruct, body: Uint8Array): number => {
@@ -213,7 +230,7 @@ function assemble(codec: Codec, pages: readonly NewPage[], dictionary: Dictionar
     const body = Buffer.concat([levels, indexed ? indexBytes(values, dictionary!.count) : new Uint8Array(values.buffer, values.byteOffset, values.byteLength)]);
     put(new Map([[1, i32(PAGE.data)], [5, struct(header)]]), body);
   }
-  return { bytes: Buffer.concat(pieces), dictionaryLength, numValues, uncompressedBytes, encodings: [...encodings].sort((a, b) => a - b) };
+  return { bytes: Buffer.concat(pieces), dictionaryLength, numValues, uncompressedBytes, encodings: [...encodings].sort((a, b) => a - b), bounds };
 }
 
 /** Dictionary indices as a data page holds them: their width in one byte, then they. */

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { InternalError } from "../../core/errors.ts";
 import { bitWidth, encodeHybrid, encodeRun } from "./select-levels.ts";
-import { copyRows, type ChunkRows, type Codec, type LeafShape, type NewChunk, plainChunk, prefixed } from "./select-pages.ts";
+import { copyRows, type ChunkRows, type Codec, type CopiedLeaf, type NewChunk, plainChunk, prefixed } from "./select-pages.ts";
 
 /** A row group that rows are copied from. */
 export interface SourceRowGroup {
@@ -23,7 +23,7 @@ export type AddedColumn =
 /** One row group to be made of the kept rows of a few. Plain data: it goes to a thread. */
 export interface RowGroupTask {
   readonly compression: "zstd" | "none";
-  readonly leaves: readonly LeafShape[];
+  readonly leaves: readonly CopiedLeaf[];
   readonly sources: readonly SourceRowGroup[];
   readonly added: readonly AddedColumn[];
 }
