@@ -66,9 +66,10 @@ function tokenText(id: number, { tokenizer, family }: PrepareParts): string | un
 /** The text's ids, each placeholder replaced by its image's text; an image token stands for its whole run. */
 function encodeWithImages(text: string, images: readonly ImageText[], parts: PrepareParts): number[] {
   const { tokenizer, family, template } = parts;
-  const pieces = text.split(placeholderOf(family, tokenizer));
+  const placeholder = placeholderOf(family, tokenizer);
+  const pieces = text.split(placeholder);
   let expanded = pieces[0]!;
-  for (let i = 1; i < pieces.length; i++) expanded += (images[i - 1]?.text ?? IMAGE_PLACEHOLDER) + pieces[i]!;
+  for (let i = 1; i < pieces.length; i++) expanded += (images[i - 1]?.text ?? placeholder) + pieces[i]!;
   const encodeFirst = template.writes_beginning ? tokenizer.encode : tokenizer.encodeSequence;
   if (tokenizer.tokenOf(family.image_token_id) !== undefined) return encodeFirst(expanded);
   const ids: number[] = [];
