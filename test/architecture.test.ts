@@ -40,6 +40,8 @@ const WRITER_FILES = [
   "model/file-digest.ts",
   // For a monitor, wherever it looks; never in the output folder.
   "cli/metrics-file.ts",
+  // The configuration that it is asked to write.
+  "cli/init.ts",
 ];
 
 const MAX_LINES = 400;

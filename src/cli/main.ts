@@ -29,7 +29,7 @@ export async function main(argv: readonly string[], shell: Shell = processShell(
     command.exitOverride().configureOutput(program.configureOutput());
     command.action(async (...args: unknown[]) => {
       isJob = verb.logs === true;
-      exitCode = await verb.run(shell, command.opts(), args.slice(0, command.registeredArguments.length) as string[]);
+      exitCode = await verb.run(shell, command.opts(), (args.slice(0, command.registeredArguments.length) as (string | string[])[]).flat());
     });
   }
   try {
