@@ -10,6 +10,7 @@ scenes changed from them on purpose (wrong images, triples) may hold no such pai
 import argparse
 import json
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -27,7 +28,7 @@ REST = {"prior": 130, "chat": 70, "text_only": 70}
 SCENES = 560
 TRIPLES = 220
 SOURCES = {"neighbour": "demo_relation", "multi_turn": "demo_conversation", "text_only": "demo_text"}
-WRONG_SHARE = {"caption": 0.08}  # of the others 0.13; some tries fail, and a tenth of all end with a wrong image
+WRONG_SHARE = {"caption": 0.08}  # of the others 0.125; some tries fail, and a tenth of all end with a wrong image
 STYLE_WEIGHTS = {"colored_list": 4, "counted_list": 7, "names": 2, "rows": 4, "places": 3, "cards": 3, "relation": 3, "sides": 2,
                  "card_colors": 1, "tally": 1, "sums": 1}
 # "an" gives away the word after it, so the shipped scenes have no noun or color that needs it
@@ -84,6 +85,18 @@ def with_thing(name, rng):
     return [(cell, name, color), *scene[1:]]
 
 
+def repeats(turns):
+    """True if an answer says an object or a color that stood in the conversation before."""
+    before = ""
+    for question, answer in turns:
+        before += " " + question.lower()
+        for _, _, word, tag, _ in text.words(answer):
+            if tag in ("object", "color") and re.search(rf"\b{word.lower()}\b", before):
+                return True
+        before += " " + text.plain(answer).lower()
+    return False
+
+
 class Builder:
     """Collects scenes, samples and ground truth."""
 
@@ -129,10 +142,12 @@ class Builder:
     def visual(self, kind, number, scene_index):
         """A sample of one kind about a scene, sometimes with a wrong image; None if the scene has no such fact."""
         rng, scene = self.rng, self.scenes[scene_index]
-        wrong = rng.random() < WRONG_SHARE.get(kind, 0.13)
+        wrong = rng.random() < WRONG_SHARE.get(kind, 0.125)
         if kind == "multi_turn":
             kinds = []
             turns = text.multi_turn(rng, scene, kinds)
+            if turns and ("caption" in kinds or repeats(turns)):
+                return None  # an earlier turn would answer a later one
         elif kind == "caption" and wrong:
             turns, kinds = text.caption(rng, scene, rng.choice(WRONG_STYLES)), ["caption"]
         else:
