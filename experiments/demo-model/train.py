@@ -28,7 +28,7 @@ from render import Renderer, blurred, normalized
 from samples import IMAGE_START, LONGEST, MIX, TEXT_MIX, Factory
 from world import CELLS, COLORS, GRID, MAX_THINGS, NAMES, held_out
 
-BATCH_TOKENS = 61_440  # a batch has samples of one length class; small kernels make a step cost the same up to about here
+BATCH_TOKENS = 61_440  # positions in a batch, all of one length class: few large passes, since small ones wait for launches
 WIDTHS = [40, 64, LONGEST]  # tokens, the length classes
 
 
