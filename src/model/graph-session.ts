@@ -1,5 +1,4 @@
 import { readFile } from "node:fs/promises";
-import { basename } from "node:path";
 import { InferenceSession, listSupportedBackends, Tensor } from "onnxruntime-node";
 import { PlanError, ResourceExhaustedError, StageError } from "../core/errors.ts";
 import type { PlainTensor } from "./families/family.ts";
@@ -131,8 +130,10 @@ function isOutOfMemory(text: string): boolean {
   return /bad_alloc|out of memory|failed to allocate|allocat.*failed/i.test(text);
 }
 
+/** onnxruntime's own words, without the place in its source and the condition that failed. */
 function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return text.replace(/^\/onnxruntime_src\/.*? was false\. /s, "").trim();
 }
 
 function graphValue(value: InferenceSession.ValueMetadata): GraphValue {
@@ -177,8 +178,4 @@ function floatsOf(name: string, tensor: Tensor): Float32Array {
 /** Reads a cut graph from the cache in the form that its weights need. */
 export async function cutGraphSource(path: string, external_folder: string | undefined): Promise<SessionSource> {
   return external_folder === undefined ? { path } : { bytes: await readFile(path), external_folder };
-}
-
-export function graphLabel(path: string): string {
-  return basename(path);
 }

@@ -7,7 +7,8 @@ import { familyOf } from "./families/registry.ts";
 import { writeCacheFile } from "./file-digest.ts";
 import { type GraphFile, readModelProto, relocateExternal, sessionSource } from "./graph-file.ts";
 import { cutGraphSource, openSession } from "./graph-session.ts";
-import { embedTokens, runCutDecoder, runFullDecoder } from "./model-runner.ts";
+import { embedTokens } from "./model-runner.ts";
+import { runCutDecoder, runFullDecoder } from "./run-decoder.ts";
 import { cutHead } from "./scoring-head.ts";
 import type { DecoderHead, WorkerModel } from "./worker-protocol.ts";
 

@@ -6,8 +6,8 @@ import { familyOf } from "./families/registry.ts";
 import { type FeaturePair, FeatureStore, type ImageFeatures } from "./feature-store.ts";
 import { sessionSource } from "./graph-file.ts";
 import { cutGraphSource, type GraphSession, openSession } from "./graph-session.ts";
-import { logProb } from "./log-probs.ts";
-import { LOG_PROBS_OUTPUT, ROWS_INPUT, TARGETS_INPUT } from "./scoring-head.ts";
+import { runCutDecoder, runFullDecoder } from "./run-decoder.ts";
+import { LOG_PROBS_OUTPUT } from "./scoring-head.ts";
 import type { DecoderHead, WorkerModel } from "./worker-protocol.ts";
 
 /** Bytes of logits that one decoder run may make; a batch with more is run in parts. */
@@ -226,48 +226,6 @@ function placeFeatures(
       remedy: "the model's config.json, preprocessor_config.json and vision encoder don't belong together: export it again",
     });
   }
-}
-
-/** Log-probabilities of every row's answer tokens, row after row. */
-export async function runCutDecoder(
-  decoder: GraphSession,
-  feeds: Record<string, PlainTensor>,
-  rows: readonly DecoderRow[],
-  length: number,
-): Promise<Float32Array> {
-  const count = rows.reduce((sum, { answer_positions }) => sum + answer_positions.length, 0);
-  const [answerRows, targets] = [new Int32Array(count), new Int32Array(count)];
-  let at = 0;
-  rows.forEach(({ input_ids, answer_positions }, row) => {
-    for (const position of answer_positions) {
-      answerRows[at] = row * length + position - 1;
-      targets[at++] = input_ids[position]!;
-    }
-  });
-  feeds[ROWS_INPUT] = { type: "int64", dims: [count], data: answerRows };
-  feeds[TARGETS_INPUT] = { type: "int64", dims: [count], data: targets };
-  return (await decoder.run(feeds, [LOG_PROBS_OUTPUT]))[LOG_PROBS_OUTPUT]!.data;
-}
-
-/** The same from full logits, [rows, length, vocabulary]. */
-export async function runFullDecoder(
-  decoder: GraphSession,
-  feeds: Record<string, PlainTensor>,
-  rows: readonly DecoderRow[],
-  length: number,
-): Promise<Float32Array> {
-  const { data, dims } = (await decoder.run(feeds, ["logits"]))["logits"]!;
-  const vocabulary = dims.at(-1)!;
-  if (dims.length !== 3 || dims[1] !== length) {
-    throw new StageError(`the decoder gave logits [${dims.join(", ")}] for ${rows.length} rows of ${length} positions`, {
-      remedy: "export the decoder with logits of every position",
-    });
-  }
-  return Float32Array.from(
-    rows.flatMap(({ input_ids, answer_positions }, row) =>
-      Array.from(answer_positions, (position) => logProb(data, (row * length + position - 1) * vocabulary, vocabulary, input_ids[position]!)),
-    ),
-  );
 }
 
 function requireNames(graph: GraphSession, inputs: readonly string[], outputs: readonly string[]): void {
