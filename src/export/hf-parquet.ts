@@ -16,7 +16,8 @@ const tokens = new List(new Field("item", new Int32(), true));
 export const hfParquetSchema = new Schema([
   sampleId!,
   source!,
-  new Field("images", storedImagesType, false),
+  // Nullable, since `datasets` takes a column for images only where its Arrow field is exactly what it would write.
+  new Field("images", storedImagesType, true),
   messages!,
   new Field("vig", new Float64(), true),
   new Field("kept_as", new Utf8(), false),
@@ -32,7 +33,10 @@ export const hfParquet: ExportFormat = {
   async open(context) {
     const store = imageStore(context);
     const training = await TrainingRows.open(context);
-    const options = { schema: hfParquetSchema, compression: "zstd", metadata: { huggingface: featuresWithImages() } } as const;
+    // In the footer and, since pyarrow looks there alone where there is one, in the Arrow schema too.
+    const huggingface = featuresWithImages();
+    const schema = new Schema(hfParquetSchema.fields, new Map([["huggingface", huggingface]]));
+    const options = { schema, compression: "zstd", metadata: { huggingface } } as const;
     const writer = await FolderDatasetWriter.open(join(context.folder, ".data"), join(context.folder, "data"), options);
     return {
       write: (samples) => inSlices(context, samples, async (slice) => writer.write(await toBatch(slice, training, store, context))),

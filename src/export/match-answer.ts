@@ -53,7 +53,8 @@ export function matchAnswer(answer: string, texts: readonly string[], first: num
     }
     if (place === 0) place = withoutTrimmedSpace(answer, text);
     if (!answer.startsWith(text, place)) return undefined;
-    const character = { start: place, end: place + codePointLength(text, 0) };
+    // No character of ASCII is ever split: there the tokens without text are the space that a template puts in front.
+    const character = { start: place, end: place + (text.charCodeAt(0) < 0x80 ? 0 : codePointLength(text, 0)) };
     unfinished = settle(unfinished, character);
     ranges.push({ start: place, end: place + text.length });
     place += text.length;
