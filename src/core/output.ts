@@ -59,6 +59,8 @@ export interface DatasetOptions {
  */
 export interface OutputFolder {
   readonly path: string;
+  /** Files of earlier runs that were found damaged when the folder was opened; what they held is done again. */
+  readonly damaged: readonly string[];
   /** Splits whose scores are durable under this run's scores hash, by digest. */
   committed(): ReadonlyMap<string, SplitRecord>;
   /** Makes one split durable. `rejects` has rejectsSchema. */
@@ -68,7 +70,10 @@ export interface OutputFolder {
    * May be called with a growing prefix while the run goes on (`final` false: only full parts are written).
    */
   publishScores(split_digests: readonly string[], options: { readonly final: boolean }): Promise<void>;
-  /** Streams the published scores in order, only the named columns, row group by row group. */
+  /**
+   * Streams the published scores in order, only the named columns, row group by row group. Throws StageError for a
+   * part that is not as it was written.
+   */
   readScores(columns: readonly string[], signal: AbortSignal): AsyncIterable<RecordBatch>;
   openDataset(name: string, options: DatasetOptions): Promise<DatasetWriter>;
   /**
@@ -76,6 +81,8 @@ export interface OutputFolder {
    * times faster, since values are moved as bytes. null: these files can't be copied so, and openDataset must do.
    */
   openRowCopy?(name: string, options: DatasetOptions): Promise<RowCopyWriter | null>;
+  /** Removes every selection but these: what stands beside `_SUCCESS` is what the manifest speaks of. */
+  keepSelections(names: readonly string[]): Promise<void>;
   /** Whether `_SUCCESS` stands: an earlier run finished and nothing was invalidated since. */
   isComplete(): Promise<boolean>;
   readManifest(): Promise<Readonly<Record<string, unknown>> | undefined>;

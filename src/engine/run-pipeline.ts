@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { PlanError } from "../core/errors.ts";
+import { PlanError, StageError } from "../core/errors.ts";
 import type { OutputFolder, SplitRecord } from "../core/output.ts";
-import type { OpenOutputOptions, Plan, RunSummary } from "../core/plan.ts";
+import type { OpenOutputOptions, Plan, RunSummary, SelectionSummary } from "../core/plan.ts";
 import type { Phase, ProgressEvent, RunObserver } from "../core/progress.ts";
 import type { Split } from "../core/source.ts";
-import { identifyInput, makeManifest, selectionsOf, withSelections, type InputIdentity, type Manifest } from "./manifest.ts";
+import { identifyInput, makeManifest, selectionsOf, withSelections, type Manifest } from "./manifest.ts";
 import { runScorePhase } from "./score-phase.ts";
 import { runSelectPhase } from "./select-phase.ts";
 
@@ -31,7 +31,8 @@ export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunS
   const input = identifyInput(splits);
   const output = await plan.output.open({ fresh: options.fresh, retry_rejects: options.retry_rejects });
   try {
-    const finished = await finishedBefore(plan, output, input);
+    warnOfDamage(output, watch.observer);
+    const finished = await finishedBefore(plan, output, splits);
     if (finished) return upToDate(plan, finished, watch, splits);
 
     await output.invalidate();
@@ -50,6 +51,8 @@ export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunS
       runSelectPhase(plan, output, { observer: watch.observer, signal, records, with_words: true }),
     );
 
+    // Selections of an earlier run may be of other scores.
+    await output.keepSelections(selections.map(({ target }) => target.dataset));
     const success = counts.num_rejected <= plan.max_reject_fraction * counts.num_read;
     const summary: RunSummary = {
       run_id: options.run_id ?? randomUUID(),
@@ -90,6 +93,7 @@ export async function selectAgain(plan: Plan, options: RunOptions): Promise<RunS
     const { selections } = await watch.phase("select", () =>
       runSelectPhase(plan, output, { observer: watch.observer, signal: options.signal, with_words: false }),
     );
+    checkAllScoresSeen(output, manifest, selections);
     await output.finish(withSelections(manifest, selections), complete);
     return {
       ...pastSummary(output.path, manifest),
@@ -105,6 +109,23 @@ export async function selectAgain(plan: Plan, options: RunOptions): Promise<RunS
   }
 }
 
+function warnOfDamage(output: OutputFolder, observer: RunObserver): void {
+  for (const file of output.damaged) {
+    observer.report({ event: "warning", code: "part_damaged", message: `${file} is not as it was written: what it held is scored again` });
+  }
+}
+
+/** A part that is gone leaves no trace in the rows that are left. */
+function checkAllScoresSeen(output: OutputFolder, { counts }: Manifest, selections: readonly SelectionSummary[]): void {
+  const wanted = counts.num_scored + counts.num_text_only;
+  for (const { counts: seen } of selections) {
+    if (seen.num_vig + seen.num_text_only === wanted) continue;
+    throw new StageError(`${output.path}/scores has ${seen.num_vig + seen.num_text_only} samples where its manifest says ${wanted}`, {
+      remedy: "run `pipeline run` with the same file: it does again what is missing",
+    });
+  }
+}
+
 async function scan(plan: Plan, signal: AbortSignal): Promise<Split[]> {
   const splits: Split[] = [];
   for await (const split of plan.source.splits(signal)) splits.push(split);
@@ -115,12 +136,13 @@ async function scan(plan: Plan, signal: AbortSignal): Promise<Split[]> {
   return splits;
 }
 
-async function finishedBefore(plan: Plan, output: OutputFolder, input: InputIdentity): Promise<Manifest | undefined> {
+async function finishedBefore(plan: Plan, output: OutputFolder, splits: readonly Split[]): Promise<Manifest | undefined> {
   if (!(await output.isComplete())) return undefined;
   const manifest = (await output.readManifest()) as Manifest | undefined;
-  const same = manifest?.plan_hash === plan.plan_hash && manifest.input.digest === input.digest;
-  // After retry_rejects the folder may be complete and yet have splits to do.
-  return same && output.committed().size >= input.num_splits ? manifest : undefined;
+  const same = manifest?.plan_hash === plan.plan_hash && manifest.input.digest === identifyInput(splits).digest;
+  // After retry_rejects, or where a part is damaged, the folder may be complete and yet have splits to do.
+  const committed = output.committed();
+  return same && splits.every((split) => committed.has(split.digest)) ? manifest : undefined;
 }
 
 function pastSummary(output_path: string, manifest: Manifest): Pick<RunSummary, "run_id" | "output_path" | "counts" | "words"> {

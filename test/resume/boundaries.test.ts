@@ -5,7 +5,7 @@
  */
 import { existsSync, rmSync } from "node:fs";
 import path from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { dataFiles, lastingManifest, logLines, makeJob, run } from "./job.ts";
 
 const folder = makeJob();
@@ -21,6 +21,8 @@ beforeAll(async () => {
   expect(second.exit_code, second.stderr).toBe(0);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+vi.setConfig({ testTimeout: 120_000 });
 
 /** In the order of the protocol: each is reached by the run that continues behind the one before. */
 const BOUNDARIES = [

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { RecordBatch, Schema } from "apache-arrow";
 import { rejectsSchema } from "../../core/columns.ts";
-import { InternalError, PlanError } from "../../core/errors.ts";
+import { InternalError, PlanError, StageError } from "../../core/errors.ts";
 import type { DatasetOptions, DatasetWriter, OutputFolder, RowCopyWriter, SplitRecord } from "../../core/output.ts";
 import { int32Column, projectColumns, withColumns } from "../../core/record-batch.ts";
 import { naming } from "../file-error.ts";
@@ -14,7 +14,7 @@ import { makeFolder, namesIn, remove, syncFolder, writeAndSync } from "./durable
 import { Journal, type PartEntry, type PartSplit, type SplitEntry } from "./journal.ts";
 import { FolderLock } from "./lock.ts";
 import { PartFiles } from "./part-files.ts";
-import { isPartFileName, layoutParts, type PartLayout } from "./part-layout.ts";
+import { layoutParts, type PartLayout } from "./part-layout.ts";
 import { recover, type Recovered } from "./recover.ts";
 import { FolderRowCopyWriter } from "./row-copy-writer.ts";
 import { assertSamePlan, readScoresPlan, type ScoresPlan, writeScoresPlan } from "./scores-plan.ts";
@@ -96,6 +96,7 @@ async function agreeOnPlan(path: string, work: string, wanted: ScoresPlan): Prom
 
 class LockedOutputFolder implements OutputFolder {
   readonly path: string;
+  readonly damaged: readonly string[];
   readonly #options: OutputFolderOptions;
   readonly #lock: FolderLock;
   readonly #journal: Journal;
@@ -111,6 +112,7 @@ class LockedOutputFolder implements OutputFolder {
     this.#options = options;
     this.#lock = lock;
     this.#journal = journal;
+    this.damaged = recovered.damaged;
     this.#splits = recovered.splits;
     this.#staged = recovered.staged;
     this.#parts = recovered.parts;
@@ -143,8 +145,7 @@ class LockedOutputFolder implements OutputFolder {
   }
 
   async *readScores(columns: readonly string[], signal: AbortSignal): AsyncIterable<RecordBatch> {
-    const names = (await namesIn(join(this.path, "scores"))).filter((name) => name.endsWith(".parquet"));
-    for (const name of names) yield* readParquet(join(this.path, "scores", name), { columns, signal });
+    for (const path of await this.#publishedParts()) yield* readParquet(path, { columns, signal });
   }
 
   async openDataset(name: string, options: DatasetOptions): Promise<DatasetWriter> {
@@ -157,8 +158,15 @@ class LockedOutputFolder implements OutputFolder {
     if (!DATASET_NAME.test(name)) throw new InternalError(`no data set may be called ${name}`);
     await this.#lock.assertHeld();
     const temporary = join(this.path, WORK, "datasets", `${name}-${this.#num_datasets++}`);
-    const scores = (await namesIn(join(this.path, "scores"))).filter(isPartFileName).map((part) => join(this.path, "scores", part));
-    return FolderRowCopyWriter.open(temporary, join(this.path, name), options, scores);
+    return FolderRowCopyWriter.open(temporary, join(this.path, name), options, await this.#publishedParts());
+  }
+
+  async keepSelections(names: readonly string[]): Promise<void> {
+    const others = (await namesIn(this.path)).filter((name) => DATASET_NAME.test(name) && name.startsWith("selection") && !names.includes(name));
+    if (others.length === 0) return;
+    await this.#lock.assertHeld();
+    for (const name of others) await remove(join(this.path, name));
+    await syncFolder(this.path);
   }
 
   async isComplete(): Promise<boolean> {
@@ -193,6 +201,16 @@ class LockedOutputFolder implements OutputFolder {
     await this.#publishing;
     await this.#journal.close();
     await this.#lock.release();
+  }
+
+  /** Paths of the parts in `scores/`, each as the journal knows it. */
+  async #publishedParts(): Promise<string[]> {
+    const folder = join(this.path, "scores");
+    const parts = (await namesIn(folder)).filter((name) => name.endsWith(".parquet")).map((name) => join(folder, name));
+    const known = new Set(this.#parts.entries.map((entry) => this.#parts.pathOf(entry)));
+    const other = parts.find((part) => !known.has(part));
+    if (other === undefined) return parts;
+    throw new StageError(`${other} is damaged, or no run of this folder wrote it`, { remedy: "run `pipeline run` with the same file: it does again what the part held" });
   }
 
   async #publishScores(split_digests: readonly string[], final: boolean): Promise<void> {

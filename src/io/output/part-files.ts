@@ -11,6 +11,8 @@ import type { Compression } from "../parquet/parquet-writer.ts";
  * nothing and needs no undoing.
  */
 export class PartFiles {
+  /** Published parts whose content the journal does not know: the next publication removes them. */
+  readonly damaged: string[] = [];
   readonly #waiting: string;
   readonly #published: string;
   readonly #parts = new Map<string, { readonly entry: PartEntry; path: string }>();
@@ -24,7 +26,10 @@ export class PartFiles {
   static async open(waiting: string, published: string, entries: ReadonlyMap<string, PartEntry>): Promise<PartFiles> {
     const files = new PartFiles(waiting, published);
     await makeFolder(waiting);
-    for (const name of (await namesIn(published)).filter(isPartFileName)) await files.#take(join(published, name), entries);
+    for (const name of (await namesIn(published)).filter(isPartFileName)) {
+      const path = join(published, name);
+      if (!(await files.#take(path, entries))) files.damaged.push(path);
+    }
     for (const name of await namesIn(waiting)) {
       const path = join(waiting, name);
       if (!name.endsWith(".part") || !(await files.#take(path, entries))) await remove(path);

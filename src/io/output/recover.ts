@@ -2,13 +2,15 @@ import { join } from "node:path";
 import { CommittedSplits } from "./committed-splits.ts";
 import type { JournalEntry, PartEntry, SplitEntry } from "./journal.ts";
 import { PartFiles } from "./part-files.ts";
-import { StagedSplits } from "./staged-splits.ts";
+import { type BrokenFile, StagedSplits } from "./staged-splits.ts";
 
 /** What an earlier run left and what of it is whole. */
 export interface Recovered {
   readonly splits: CommittedSplits;
   readonly staged: StagedSplits;
   readonly parts: PartFiles;
+  /** Paths of files that are there and not as the journal says. */
+  readonly damaged: readonly string[];
 }
 
 /**
@@ -28,16 +30,24 @@ export async function recover(path: string, work: string, entries: readonly Jour
   const staged = await StagedSplits.open(join(work, "splits"));
   const parts = await PartFiles.open(join(work, "parts"), join(path, "scores"), known_parts);
   const in_parts = new Set(parts.entries.flatMap((part) => part.splits.map(([split, scores]) => split + scores)));
+  const damaged = [...parts.damaged];
   const isPublished = (entry: SplitEntry) => entry.scores !== null && in_parts.has(entry.record.split_digest + entry.scores.digest);
   for (const entry of [...splits.journalEntries()]) {
-    if (!(await isWhole(entry, staged, isPublished(entry)))) splits.delete(entry.record.split_digest);
+    const broken = await brokenFile(entry, staged, isPublished(entry));
+    if (broken === undefined) continue;
+    splits.delete(entry.record.split_digest);
+    if (broken.is_there) damaged.push(broken.path);
   }
   await staged.sweep(splits.journalEntries(), isPublished);
-  return { splits, staged, parts };
+  return { splits, staged, parts, damaged };
 }
 
-async function isWhole(entry: SplitEntry, staged: StagedSplits, is_published: boolean): Promise<boolean> {
+/** The first of the split's files that is missing (a part that is gone had it) or damaged; undefined: it is whole. */
+async function brokenFile(entry: SplitEntry, staged: StagedSplits, is_published: boolean): Promise<BrokenFile | undefined> {
   const { split_digest } = entry.record;
-  if (entry.rejects && !(await staged.isWhole(split_digest, "rejects", entry.rejects))) return false;
-  return !entry.scores || is_published || staged.isWhole(split_digest, "scores", entry.scores);
+  if (entry.rejects) {
+    const broken = await staged.findBroken(split_digest, "rejects", entry.rejects);
+    if (broken) return broken;
+  }
+  return entry.scores && !is_published ? staged.findBroken(split_digest, "scores", entry.scores) : undefined;
 }

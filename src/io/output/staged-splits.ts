@@ -8,6 +8,12 @@ import { logicalBytes } from "../parquet/logical-bytes.ts";
 import { digestOfFile, makeFolder, namesIn, remove, sha256, syncFolder, writeDurably } from "./durable-file.ts";
 import type { FileEntry, SplitEntry } from "./journal.ts";
 
+export interface BrokenFile {
+  readonly path: string;
+  /** Damaged, not missing. */
+  readonly is_there: boolean;
+}
+
 /**
  * Committed splits, each as an Arrow IPC file for its scores and one for its rejects, until a part holds them.
  * A file's name has the digest of its content, so a split that is scored again never overwrites its first version
@@ -54,7 +60,14 @@ export class StagedSplits {
 
   /** Whether the file is there with the content that the journal says. */
   async isWhole(split_digest: string, what: "scores" | "rejects", file: FileEntry): Promise<boolean> {
-    return (await digestOfFile(this.#path(split_digest, what, file)))?.digest === file.digest;
+    return (await this.findBroken(split_digest, what, file)) === undefined;
+  }
+
+  /** The file, where it is not there with the content that the journal says. */
+  async findBroken(split_digest: string, what: "scores" | "rejects", file: FileEntry): Promise<BrokenFile | undefined> {
+    const path = this.#path(split_digest, what, file);
+    const found = await digestOfFile(path);
+    return found?.digest === file.digest ? undefined : { path, is_there: found !== undefined };
   }
 
   /** Removes every file that belongs to none of the entries, or whose scores `isPublished`. */

@@ -1,0 +1,114 @@
+/** Stopped from outside at no chosen point: workers and the run killed, asked to end, started twice. */
+import { readFileSync, rmSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { childrenOf, dataFiles, type Ended, isAlive, lastingManifest, logLines, makeJob, run, type StartOptions } from "./job.ts";
+
+const folder = makeJob({ num_samples: 96, split_samples: 8, with_reject: false });
+const undisturbed = path.join(folder, "undisturbed");
+
+beforeAll(async () => {
+  const ended = await run(folder, {}, ["--set", "output.path=undisturbed"]);
+  expect(ended.exit_code, ended.stderr).toBe(0);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+// Each test runs the command twice.
+vi.setConfig({ testTimeout: 240_000 });
+
+const into = (output: string): string[] => ["--set", `output.path=${output}`];
+
+function expectUndisturbed(output: string): void {
+  expect(dataFiles(path.join(folder, output))).toEqual(dataFiles(undisturbed));
+  expect(lastingManifest(path.join(folder, output))).toEqual(lastingManifest(undisturbed));
+}
+
+/** Calls `act` once, when the run has committed so many splits. */
+function whenCommitted(count: number, act: (pid: number) => void): StartOptions {
+  let is_done = false;
+  return {
+    onStderr(text, child) {
+      if (is_done || text.split('"split_committed"').length <= count) return;
+      is_done = true;
+      act(child.pid!);
+    },
+  };
+}
+
+/** The inference processes below a run. */
+const workersOf = (pid: number): number[] => childrenOf(pid).filter((child) => readFileSync(`/proc/${child}/cmdline`, "utf8").includes("inference-worker"));
+
+async function gone(pids: readonly number[]): Promise<void> {
+  for (let i = 0; i < 400 && pids.some(isAlive); i++) await sleep(25);
+  expect(pids.filter(isAlive)).toEqual([]);
+}
+
+describe("a run", () => {
+  it.skipIf(process.platform !== "linux")("whose worker is killed in the middle of a batch scores the split again and ends as ever", async () => {
+    const killed: number[] = [];
+    const ended = await run(folder, whenCommitted(1, (pid) => {
+      killed.push(...workersOf(pid));
+      for (const worker of killed) process.kill(worker, "SIGKILL");
+    }), into("worker"));
+    expect(ended.exit_code, ended.stderr).toBe(0);
+    expect(killed.length).toBeGreaterThan(0);
+    const warnings = logLines(ended).filter((line) => line["code"] === "split_retried");
+    expect(warnings.length).toBeGreaterThan(0);
+    expect(String(warnings[0]!["msg"])).toMatch(/SIGKILL/);
+    expectUndisturbed("worker");
+  });
+
+  it.skipIf(process.platform !== "linux")("that is killed leaves no process behind, and goes on when it is started again", async () => {
+    const workers: number[] = [];
+    const killed = await run(folder, whenCommitted(2, (pid) => {
+      workers.push(...workersOf(pid));
+      process.kill(pid, "SIGKILL");
+    }), into("killed"));
+    expect(killed.signal).toBe("SIGKILL");
+    expect(workers.length).toBeGreaterThan(0);
+    await gone(workers);
+    const ended = await run(folder, {}, into("killed"));
+    expect(ended.exit_code, ended.stderr).toBe(0);
+    expect(logLines(ended).at(-1)!["num_splits_reused"]).toBeGreaterThanOrEqual(2);
+    expectUndisturbed("killed");
+  });
+
+  it.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)("that gets %s, as every process of its group does, ends with %i, keeps what is committed and goes on", async (signal, exit_code) => {
+    const output = signal.toLowerCase();
+    let ended: Ended | undefined;
+    const stopping = run(folder, { own_group: true, ...whenCommitted(2, (pid) => process.kill(-pid, signal)) }, into(output));
+    ended = await stopping;
+    expect(ended.exit_code, ended.stderr).toBe(exit_code);
+    expect(logLines(ended).at(-1)).toMatchObject({ event: "failed", error: "InterruptedError", exit_code });
+    expect(dataFiles(path.join(folder, output))["_SUCCESS"]).toBeUndefined();
+    ended = await run(folder, {}, into(output));
+    expect(ended.exit_code, ended.stderr).toBe(0);
+    expect(logLines(ended).at(-1)!["num_splits_reused"]).toBeGreaterThanOrEqual(2);
+    expectUndisturbed(output);
+  });
+
+  it("that is asked to end while the model loads does so", async () => {
+    const onStderr: StartOptions["onStderr"] = (text, child) => void (text.includes('"phase":"load"') && child.kill("SIGTERM"));
+    const ended = await run(folder, { onStderr }, into("loading"));
+    expect(ended.exit_code, ended.stderr).toBe(143);
+  });
+
+  it("that is started while another holds the folder says which, and does no harm", async () => {
+    let holder_pid = 0;
+    let second: Promise<Ended> | undefined;
+    const first = await run(folder, whenCommitted(1, (pid) => {
+      holder_pid = pid;
+      process.kill(pid, "SIGSTOP"); // so that the second one surely meets it
+      second = run(folder, {}, into("twice")).finally(() => process.kill(pid, "SIGCONT"));
+    }), into("twice"));
+    const refused = await second!;
+    expect(refused.exit_code, refused.stderr).toBe(75);
+    expect(String(logLines(refused).at(-1)!["reason"])).toMatch(new RegExp(`is held by process ${holder_pid} on \\S+, since \\d+ min`));
+    expect(first.exit_code, first.stderr).toBe(0);
+    expectUndisturbed("twice");
+  });
+});
