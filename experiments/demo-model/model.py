@@ -77,4 +77,3 @@ if __name__ == "__main__":
                        ("language", model.model.language_model), ("all", model)]:
         print(name, sum(p.numel() for p in part.parameters()))
     print("tied", model.lm_head.weight is model.model.language_model.embed_tokens.weight)
-    save(model, "/tmp/demo-smoke")
