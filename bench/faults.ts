@@ -98,9 +98,9 @@ while (kills < wanted) {
     if (last.exit_code !== 0) throw new Error(`${output} can't be finished: ${last.stderr}`);
   }
   const found = JSON.stringify([dataFiles(path.join(folder, output)), lastingManifest(path.join(folder, output))]);
-  const leftovers = readdirSync(path.join(folder, output, "_work"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".tmp") && statSync(path.join(folder, output, "_work", name)).isFile());
+  const leftovers = readdirSync(path.join(folder, output, "_work"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".tmp") && !name.startsWith("lock-") && statSync(path.join(folder, output, "_work", name)).isFile());
   if (found === expected && leftovers.length === 0) identical++;
-  else console.error(`${output} differs:\n${found}\n${expected}\nleft over: ${leftovers.join(", ")}`);
+  else console.error(`${output} differs; left over: ${leftovers.join(", ")}\n${found}\n${expected}`);
   rmSync(path.join(folder, output), { recursive: true, force: true });
   if (process.stderr.isTTY || outputs % 10 === 0) console.error(`${kills} of ${wanted} kills, ${identical} of ${outputs} outputs identical`);
 }

@@ -3,7 +3,7 @@ import { readFile, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LockedError, StageError } from "../../core/errors.ts";
-import { namesIn, remove, writeDurably } from "./durable-file.ts";
+import { namesIn, remove, TEMPORARY_SUFFIX, writeDurably } from "./durable-file.ts";
 import { isRunning, type ProcessIdentity, thisProcess } from "./process-identity.ts";
 
 const HEARTBEAT_MS = 30_000;
@@ -44,6 +44,7 @@ export class FolderLock {
       if (others.running.length === 0) {
         await writeDurably(join(folder, `${name}.held`), "");
         for (const ended of others.ended) await removeLock(folder, ended);
+        await removeUnfinished(folder);
         return new FolderLock(folder, name);
       }
       await remove(join(folder, name));
@@ -107,7 +108,17 @@ async function readOwner(path: string): Promise<Owner | undefined> {
   }
 }
 
+/** Temporary files that a crash left; young ones may be of a process that is about to contend. */
+async function removeUnfinished(folder: string): Promise<void> {
+  for (const name of await namesIn(folder)) {
+    if (!name.startsWith("lock-") || !name.endsWith(TEMPORARY_SUFFIX)) continue;
+    const stats = await stat(join(folder, name)).catch(() => undefined);
+    if (stats && Date.now() - stats.mtimeMs > SILENCE_MS) await remove(join(folder, name));
+  }
+}
+
 async function removeLock(folder: string, name: string): Promise<void> {
+  await remove(join(folder, `${name}.held${TEMPORARY_SUFFIX}`));
   await remove(join(folder, `${name}.held`));
   await remove(join(folder, name));
 }

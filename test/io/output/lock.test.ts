@@ -67,6 +67,21 @@ describe("the lock of a folder", () => {
     await other.release();
   });
 
+  it("sweeps what crashes left of other locks, but nothing that may be under way", async () => {
+    const folder = temporaryFolder();
+    const left = await FolderLock.acquire(folder);
+    editOwner(folder, { started: "1" });
+    writeFileSync(join(folder, `${lockFiles(folder)[0]}.held.tmp`), "");
+    writeFileSync(join(folder, "lock-7-aaaaaaaaaaaa.tmp"), "{");
+    writeFileSync(join(folder, "lock-8-bbbbbbbbbbbb.tmp"), "{");
+    const long_before = new Date(Date.now() - 11 * 60_000);
+    utimesSync(join(folder, "lock-7-aaaaaaaaaaaa.tmp"), long_before, long_before);
+    const lock = await FolderLock.acquire(folder);
+    expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual(["lock-8-bbbbbbbbbbbb.tmp"]);
+    await lock.release();
+    await left.release();
+  });
+
   it("goes to exactly one of many that want it at once", { timeout: 120_000 }, async () => {
     const folder = temporaryFolder();
     const children = Array.from({ length: 6 }, () => contender(folder));
