@@ -95,10 +95,11 @@ def test_a_sample_without_active_tokens_adds_nothing(rows, model, collator):
 def test_trl_trains_a_step_with_that_loss(rows, model, collator, tmp_path):
     import copy
 
-    from transformers import PreTrainedTokenizerFast
+    from transformers import LlavaProcessor, PreTrainedTokenizerFast
     from trl import SFTConfig, SFTTrainer
 
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(LLAVA / "tokenizer.json"), pad_token="<unk>", eos_token="</s>")
+    processor = LlavaProcessor(collator.image_processor, tokenizer, patch_size=14, vision_feature_select_strategy="default")
     arguments = SFTConfig(
         str(tmp_path),
         per_device_train_batch_size=4,
@@ -118,7 +119,7 @@ def test_trl_trains_a_step_with_that_loss(rows, model, collator, tmp_path):
     )
     four = rows.select(range(4))
     trained = copy.deepcopy(model)
-    trainer = SFTTrainer(model=trained, args=arguments, train_dataset=four, data_collator=collator, processing_class=tokenizer)
+    trainer = SFTTrainer(model=trained, args=arguments, train_dataset=four, data_collator=collator, processing_class=processor)
     before = [parameter.detach().clone() for parameter in trained.parameters()]
     expected, _ = loss_by_hand(model, collator(list(four)))
     result = trainer.train()

@@ -141,11 +141,11 @@ describe("DuckDB", () => {
   it("recomputes the masks of the selection", async () => {
     const different = await query(`
       WITH expected AS (
-        SELECT sample_id, CASE WHEN vig IS NULL THEN list_transform(token_id, t -> true)
-                               ELSE list_transform(token_vig, v -> v::DOUBLE >= ${TAU}) END AS loss_mask
+        SELECT sample_id, CASE WHEN vig IS NULL THEN list_transform(token_id, lambda t: true)
+                               ELSE list_transform(token_vig, lambda v: v::DOUBLE >= ${TAU}) END AS loss_mask
         FROM '${scores.zstd}' WHERE vig IS NULL OR vig >= ${TAU})
       SELECT count(*) AS n, count(*) FILTER (s.loss_mask IS DISTINCT FROM e.loss_mask) AS wrong,
-             count(*) FILTER (s.num_active <> len(list_filter(s.loss_mask, x -> x))) AS miscounted
+             count(*) FILTER (s.num_active <> len(list_filter(s.loss_mask, lambda x: x))) AS miscounted
       FROM expected e FULL JOIN '${selection}/*.parquet' s USING (sample_id)`);
     const kept = Array.from({ length: NUM_ROWS }, (_, n) => scoresRow(n).vig).filter((vig) => vig === null || vig >= TAU).length;
     expect(different).toEqual([{ n: kept, wrong: 0, miscounted: 0 }]);
