@@ -15,7 +15,8 @@
     return node;
   }
 
-  const minus = (text) => text.replace("-", "−");
+  /** A true minus; a value that rounds to zero has none. */
+  const minus = (text) => (Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−"));
   const count = (value) => value.toLocaleString("en-US");
   const share = (part, whole) => (whole === 0 ? "–" : `${((100 * part) / whole).toFixed(1)}\u202f%`);
   const nats = (value) => minus(Math.abs(value) < 0.1 ? value.toFixed(4) : value.toFixed(3));
@@ -375,15 +376,16 @@
   byId("against-answers")?.replaceChildren(...against("lowest", ({ vig }) => vig < 0));
   byId("against-words")?.replaceChildren(...against("contradicted", () => true));
 
-  /** The sample whose tokens differ most, among those with a picture and an answer of a few lines. */
+  /** The sample whose tokens differ most, among those with a picture and an answer of a line or two that the image confirms. */
   function specimen() {
     let best;
     for (const sample of data.samples) {
-      const tokens = sample.turns.flatMap((turn) => turn.tokens ?? []);
-      if (sample.vig === null || tokens.length < 8 || tokens.length > 70 || !sample.pictures.some((one) => typeof one === "number")) continue;
-      const mean = tokens.reduce((sum, [, vig]) => sum + vig, 0) / tokens.length;
-      const spread = Math.sqrt(tokens.reduce((sum, [, vig]) => sum + (vig - mean) ** 2, 0) / tokens.length);
-      if (sample.vig > 0 && (!best || spread > best.spread)) best = { sample, spread };
+      const vigs = sample.turns.flatMap((turn) => turn.tokens ?? []).map(([, vig]) => vig);
+      if (sample.vig === null || vigs.length < 8 || vigs.length > 60 || !sample.pictures.some((one) => typeof one === "number")) continue;
+      const mean = vigs.reduce((sum, vig) => sum + vig, 0) / vigs.length;
+      const spread = Math.sqrt(vigs.reduce((sum, vig) => sum + (vig - mean) ** 2, 0) / vigs.length);
+      const worth = spread + 3 * Math.min(0, ...vigs);
+      if (sample.vig > 0 && (!best || worth > best.worth)) best = { sample, worth };
     }
     return best?.sample;
   }

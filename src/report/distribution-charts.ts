@@ -31,6 +31,9 @@ function addTau(svg: SvgElement, x: { readonly domain: readonly number[]; readon
   );
 }
 
+/** 1500 -> "1.5k", for axes. */
+const shortCount = (value: number): string => (value >= 1e6 ? `${value / 1e6}M` : value >= 1e3 ? `${value / 1e3}k` : String(value));
+
 const HEIGHT = 300;
 const MARGIN = { marginTop: 26, marginBottom: 38, marginLeft: 48, marginRight: 14 };
 
@@ -44,7 +47,7 @@ export function sampleDistribution(distribution: Distribution): Html {
     height: HEIGHT,
     ...MARGIN,
     x: { domain: rangeOf(distribution), label: "sample VIG (nats)", labelArrow: "none", ticks: 8 },
-    y: { label: "samples", labelArrow: "none", grid: true, ticks: 5, tickFormat: "~s" },
+    y: { label: "samples", labelArrow: "none", grid: true, ticks: 5, tickFormat: shortCount },
     marks: [
       Plot.rectY(bars, { ...options, className: "all", title: (bar: Bar) => `VIG ${nats(bar.x1)} to ${nats(bar.x2)}: ${count(bar.n)} samples` }),
       Plot.rectY(bars, { ...options, className: "kept" }),
@@ -71,7 +74,7 @@ export function tokenDistribution(distribution: Distribution): Html {
     widths: THIRD_WIDTHS,
     ...SMALL,
     x: { domain: used, label: "token VIG (nats)", labelArrow: "none", ticks: 5 },
-    y: { label: "answer tokens (√ scale)", labelArrow: "none", type: "sqrt", grid: true, ticks: 4, tickFormat: "~s" },
+    y: { label: "answer tokens (√ scale)", labelArrow: "none", type: "sqrt", grid: true, ticks: 4, tickFormat: shortCount },
     marks: [
       Plot.rectY(bars, { x1: "x1", x2: "x2", y: "n", fill: "fill", insetLeft: 0.25, insetRight: 0.25, title: (bar: Bar) => `token VIG ${nats(bar.x1)} to ${nats(bar.x2)}: ${count(bar.n)} tokens` }),
       Plot.ruleX([0], { className: "zero" }),

@@ -13,12 +13,7 @@ export function share(part: number, whole: number): string {
 export function nats(value: number): string {
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const text = Math.abs(value) < 0.1 ? value.toFixed(4) : value.toFixed(3);
-  return text.replace("-", "−");
-}
-
-export function signedNats(value: number): string {
-  const text = value.toFixed(2);
-  return value > 0 ? `+${text}` : text.replace("-", "−");
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
 export function duration(milliseconds: number): string {

@@ -26,8 +26,10 @@ export function partsOfSpeechChart(rows: readonly PartOfSpeechRow[]): Html {
   });
 }
 
-/** Samples a second over time, between neighbouring points. */
-export function speedChart({ points }: RunTimeline): Html {
+/** Samples a second between neighbouring points, while there are samples. */
+export function speedChart(timeline: RunTimeline): Html {
+  const last = timeline.points.findLastIndex((point, i, all) => point.num_samples > (all[i - 1]?.num_samples ?? 0));
+  const points = timeline.points.slice(0, last + 1);
   const rates = points.slice(1).map((point, i) => ({
     s: point.ms / 1000,
     rate: (1000 * (point.num_samples - points[i]!.num_samples)) / Math.max(1, point.ms - points[i]!.ms),

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { GROUPS } from "./choose-samples.ts";
 import { html, type Html, scriptJson, trusted } from "./html.ts";
 import type { ReportData } from "./report-data.ts";
-import { contradictions } from "./sections/contradictions.ts";
+import { contradictions, hasContradictions } from "./sections/contradictions.ts";
 import { headline } from "./sections/headline.ts";
 import { rejects } from "./sections/rejects.ts";
 import { runFacts } from "./sections/run-facts.ts";
@@ -61,6 +61,7 @@ function navigation(data: ReportData): Html {
     ...(data.num_vig > 0 ? [["sources", "Sources"]] : []),
     ["tokens", "Tokens"],
     ...(data.words.highest.length > 0 ? [["words", "Words"]] : []),
+    ...(hasContradictions(data) ? [["contradictions", "Contradictions"]] : []),
     ["rejects", "Rejects"],
     ["run", "Run"],
   ];

@@ -15,7 +15,8 @@ export interface Picture {
 
 /** Pixels of the longer side. */
 export const PICTURE_SIZE = 288;
-const QUALITY = 68;
+/** A blur compresses well, and shows banding first. */
+const QUALITY = { clean: 68, blurred: 82 };
 const LIMITS = { max_pixels: 100_000_000, apply_exif_orientation: true };
 
 /** How the run made its stand-in for "no image", as its manifest says; undefined: in no way that is known here. */
@@ -43,7 +44,7 @@ export async function takePicture(bytes: Uint8Array, standIn: StandIn | undefine
   if (isImageReject(source)) return source.message;
   const clean = await shrink(source);
   const blurred = standIn === undefined ? undefined : withStandIn(clean, source, standIn);
-  const [cleanBytes, blurredBytes] = await Promise.all([encodeWebp(clean, QUALITY), blurred && encodeWebp(blurred, QUALITY)]);
+  const [cleanBytes, blurredBytes] = await Promise.all([encodeWebp(clean, QUALITY.clean), blurred && encodeWebp(blurred, QUALITY.blurred)]);
   return { clean: dataUrl(cleanBytes), blurred: blurredBytes ? dataUrl(blurredBytes) : "", width: clean.width, height: clean.height };
 }
 

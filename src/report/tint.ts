@@ -8,7 +8,9 @@ export function tintLimit({ start, width, counts }: Distribution): number {
   const byMagnitude = counts
     .map((count, i) => ({ magnitude: Math.max(Math.abs(start + i * width), Math.abs(start + (i + 1) * width)), count }))
     .sort((a, b) => a.magnitude - b.magnitude);
-  let left = 0.97 * byMagnitude.reduce((sum, { count }) => sum + count, 0);
+  const total = byMagnitude.reduce((sum, { count }) => sum + count, 0);
+  if (total === 0) return 0.5;
+  let left = 0.97 * total;
   for (const { magnitude, count } of byMagnitude) if ((left -= count) <= 0) return Math.max(0.5, Number(magnitude.toPrecision(3)));
   return 0.5;
 }

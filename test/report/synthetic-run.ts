@@ -117,7 +117,7 @@ export interface SyntheticRunOptions {
 export async function writeSyntheticRun(folder: string, options: SyntheticRunOptions): Promise<SyntheticRun> {
   const { samples, top_percent = 70, rejects = [] } = options;
   const out = path.join(folder, "out");
-  await mkdir(out, { recursive: true });
+  await mkdir(path.join(out, "_work"), { recursive: true });
   const scores = scoresOf(samples);
   await writeDataset(out, "scores", scores, scoresSchema);
   await writeDataset(

@@ -4,9 +4,9 @@ import type { ReportData } from "../report-data.ts";
 
 /** Samples that the image speaks against. The page's script fills the two rows of cards. */
 export function contradictions(data: ReportData): Html | null {
-  const negative = data.sources.reduce((sum, { num_negative }) => sum + num_negative, 0);
-  const hasWords = data.samples.some((sample) => sample.groups.includes("contradicted"));
-  if (negative === 0 && !hasWords) return null;
+  if (!hasContradictions(data)) return null;
+  const negative = numNegative(data);
+  const hasWords = hasContradictedWords(data);
   return html`
 <section id="contradictions">
   <h2>Where the image disagrees</h2>
@@ -15,3 +15,8 @@ export function contradictions(data: ReportData): Html | null {
   ${hasWords ? html`<h3>Single words in answers that fit otherwise</h3><div class="cards" id="against-words"></div>` : null}
 </section>`;
 }
+
+export const hasContradictions = (data: ReportData): boolean => numNegative(data) > 0 || hasContradictedWords(data);
+
+const numNegative = ({ sources }: ReportData): number => sources.reduce((sum, { num_negative }) => sum + num_negative, 0);
+const hasContradictedWords = ({ samples }: ReportData): boolean => samples.some((sample) => sample.groups.includes("contradicted"));
