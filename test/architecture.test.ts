@@ -18,6 +18,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   report: ["core", "io", "kernels", "model", "stages"],
   export: ["core", "io", "kernels", "model", "stages"],
   cli: ["core", "config", "engine", "export", "report"],
+  // What the package exports.
+  "index.ts": ["core", "config", "engine", "export", "io", "kernels", "model", "stages"],
 };
 
 /** Packages that one place alone may know. Paths are prefixes. */
