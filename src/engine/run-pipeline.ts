@@ -53,7 +53,7 @@ export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunS
 
     // Selections of an earlier run may be of other scores.
     await output.keepSelections(selections.map(({ target }) => target.dataset));
-    const success = counts.num_rejected <= plan.max_reject_fraction * counts.num_read;
+    const success = isWithinLimit(plan, counts);
     const summary: RunSummary = {
       run_id: options.run_id ?? randomUUID(),
       output_path: output.path,
@@ -109,6 +109,10 @@ export async function selectAgain(plan: Plan, options: RunOptions): Promise<RunS
   }
 }
 
+function isWithinLimit(plan: Plan, { num_rejected, num_read }: RunSummary["counts"]): boolean {
+  return num_rejected <= plan.max_reject_fraction * num_read;
+}
+
 function warnOfDamage(output: OutputFolder, observer: RunObserver): void {
   for (const file of output.damaged) {
     observer.report({ event: "warning", code: "part_damaged", message: `${file} is not as it was written: what it held is scored again` });
@@ -139,7 +143,8 @@ async function scan(plan: Plan, signal: AbortSignal): Promise<Split[]> {
 async function finishedBefore(plan: Plan, output: OutputFolder, splits: readonly Split[]): Promise<Manifest | undefined> {
   if (!(await output.isComplete())) return undefined;
   const manifest = (await output.readManifest()) as Manifest | undefined;
-  const same = manifest?.plan_hash === plan.plan_hash && manifest.input.digest === identifyInput(splits).digest;
+  // The limit of rejects is no part of the plan's hash: it may have been lowered since.
+  const same = manifest?.plan_hash === plan.plan_hash && manifest.input.digest === identifyInput(splits).digest && isWithinLimit(plan, manifest.counts);
   // After retry_rejects, or where a part is damaged, the folder may be complete and yet have splits to do.
   const committed = output.committed();
   return same && splits.every((split) => committed.has(split.digest)) ? manifest : undefined;
