@@ -15,6 +15,7 @@ out/select/
   selection/part-00000.parquet ...   one row a kept sample (selection@30/ ... for each --top value)
   rejects/part-00000.parquet ...     one row a rejected sample
   manifest.json   _SUCCESS           written last, in this order
+  report.html                        a page about the run, for people (docs/report.md); not part of the data
 \`\`\`
 
 Parquet with 3-level lists, ZSTD by default. Everything else in the folder begins with \`_\` or \`.\` and is the run's own:
@@ -51,9 +52,9 @@ The codes are in [rejects](rejects.md).
 |---|---|
 | \`run_id\`, \`name\`, \`started_at\`, \`finished_at\`, \`duration_ms\`, \`duration_ms_by_phase\` | which run, when, how long |
 | \`plan_hash\`, \`scores_hash\`, \`plan\` | sha256 over the canonical plan, over the part of it that changes a score, and the plan itself |
-| \`input\` | what was read: files, records, a digest over all records |
+| \`input\` | what was read: files, records, a digest over all records; its configuration under \`source\`, so that images are found again |
 | \`model\` | path, digest of every file that changes a number, dtype, template, execution provider |
-| \`blur\` | kernel, sigma, where |
+| \`blur\` | kernel, sigma, where, and how large a view of a 640 x 480 image is |
 | \`counts\` | read, scored, text-only, rejected by code, answer tokens, truncated and unknown tokens |
 | \`thresholds\` | for each selection: top_percent, tau, k, samples kept, tokens active |
 | \`words\` | words with the highest and the lowest mean VIG |
