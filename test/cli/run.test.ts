@@ -80,7 +80,7 @@ describe("pipeline run", () => {
     for (const line of lines) expect(line).toMatchObject({ run_id: manifest["run_id"], job: "job" });
     expect(lines.filter((line) => line["event"] === "split_committed")).toHaveLength(NUM_SAMPLES / 8);
     expect(lines.at(-1)).toMatchObject({ event: "finished", exit_code: 0, up_to_date: false, counts: { num_read: NUM_SAMPLES, num_text_only: NUM_SAMPLES / 10 } });
-    expect(readdirSync(path.join(folder, "out")).filter((name) => !name.startsWith("_work")).sort()).toEqual(["_SUCCESS", "manifest.json", "rejects", "scores", "selection"]);
+    expect(readdirSync(path.join(folder, "out")).filter((name) => !name.startsWith("_work")).sort()).toEqual(["_SUCCESS", "manifest.json", "rejects", "report.html", "scores", "selection"]);
     const metrics = readFileSync(path.join(folder, "job.prom"), "utf8");
     expect(metrics).toContain('vig_pipeline_last_exit_code{name="job"} 0\n');
     expect(metrics).toContain('vig_pipeline_samples{name="job",outcome="text_only"} 12\n');
