@@ -67,7 +67,15 @@ async function decoderHead(model: ScorerModel, worker: WorkerModel, signal: Abor
   const verdictFile = join(cacheFolder(), "heads", `${key}.${worker.device.split(":")[0]}.json`);
   const known = await readVerdict(verdictFile);
   if (known) return known;
-  const { head, lasting } = await new Promise<CheckedHead>((resolve, reject) => {
+  let checked = await checkHead(worker, target, signal);
+  // Once more where it died: full logits differ in the last digits, so an accident must not choose them.
+  if ("died" in checked) checked = await checkHead(worker, target, signal);
+  if (checked.lasting) await writeCacheFile(verdictFile, JSON.stringify(checked.head));
+  return checked.head;
+}
+
+function checkHead(worker: WorkerModel, target: string, signal: AbortSignal): Promise<CheckedHead | (CheckedHead & { readonly died: true })> {
+  return new Promise((resolve, reject) => {
     const process = new WorkerProcess((message) => {
       if (message.kind === "started") process.send({ kind: "check_head", model: worker, target });
       if (message.kind === "checked") resolve(message);
@@ -79,11 +87,9 @@ async function decoderHead(model: ScorerModel, worker: WorkerModel, signal: Abor
     void process.gone.then((reason) => {
       signal.removeEventListener("abort", stop);
       if (signal.aborted) reject(signal.reason as Error);
-      resolve({ head: { kind: "full_logits", reason: `the process that checks the cut graph ${reason}` }, lasting: false });
+      resolve({ head: { kind: "full_logits", reason: `the process that checks the cut graph ${reason}` }, lasting: false, died: true });
     });
   });
-  if (lasting) await writeCacheFile(verdictFile, JSON.stringify(head));
-  return head;
 }
 
 async function readVerdict(file: string): Promise<DecoderHead | undefined> {
@@ -121,8 +127,16 @@ class Lane {
     this.#start();
   }
 
-  opened(): Promise<ScorerReport> {
-    return this.#opened;
+  /** Settles once a process is ready, be it the first or one that was started in its place. */
+  async opened(): Promise<ScorerReport> {
+    for (;;) {
+      const opened = this.#opened;
+      try {
+        return await opened;
+      } catch (error) {
+        if (opened === this.#opened) throw error;
+      }
+    }
   }
 
   async score({ split, images, sequences }: ScoreRequest, signal: AbortSignal): Promise<ScoreResponse> {

@@ -106,6 +106,16 @@ describe("openScorer", () => {
     expect(again.sequences).toHaveLength(request.sequences.length);
   });
 
+  test("a worker that dies while it loads is started again", async () => {
+    const opening = open();
+    await until(() => workersOf(process.pid).length > 0);
+    const [pid] = workersOf(process.pid);
+    process.kill(pid!, "SIGKILL");
+    const opened = await opening;
+    expect(workersOf(process.pid)).not.toContain(pid);
+    expect((await opened.score(request, never())).sequences).toHaveLength(request.sequences.length);
+  });
+
   test("an abort settles what is under way at once, with the signal's reason", async () => {
     const opened = await open();
     const controller = new AbortController();
