@@ -72,6 +72,9 @@ def token_offsets(answer: str, texts: Sequence[str]) -> list[Span] | None:
     end_of_text = len(answer.rstrip())
     offsets: list[Span] = []
     place = unfinished = unknown = 0
+    # Space in front of an answer is dropped by some templates, added to by others: then no token shows it.
+    shown = "".join(texts[: next((index + 1 for index, text in enumerate(texts) if text.strip()), len(texts))])
+    other_space = _leading_space(shown) != _leading_space(answer)
     for text in texts:
         if place >= end_of_text and (text == "" or not answer.startswith(text, place)):
             break
@@ -88,13 +91,12 @@ def token_offsets(answer: str, texts: Sequence[str]) -> list[Span] | None:
             place, unknown = stop, 0
             if found < 0:
                 break
-        if place == 0 and not answer.startswith(text):
+        if other_space:
             text = text.lstrip()
-            place = len(answer) - len(answer.lstrip())
-        if text == "":  # the space that a template puts in front
-            offsets.append((place, place))
-            place = 0
-            continue
+            if text == "":
+                offsets.append((0, 0))
+                continue
+            place, other_space = len(answer) - len(answer.lstrip()), False
         if not answer.startswith(text, place):
             return None
         # No character of ASCII is ever split: there the ids without text are the space that a template puts in front.
@@ -103,6 +105,10 @@ def token_offsets(answer: str, texts: Sequence[str]) -> list[Span] | None:
         offsets.append((place, place + len(text)))
         place += len(text)
     return offsets + [(place, place)] * (unknown + unfinished)
+
+
+def _leading_space(text: str) -> str:
+    return text[: len(text) - len(text.lstrip())]
 
 
 def answer_mask(

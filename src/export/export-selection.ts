@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { PlanError, StageError } from "../core/errors.ts";
 import { ExportFolder } from "../io/export/export-folder.ts";
-import { readDataset, readFinishedManifest } from "../io/output/read-output.ts";
+import { readDataset, readFinishedManifest, requireParts } from "../io/output/read-output.ts";
 import { type ExportFormat, ExportTally } from "./format.ts";
 import { FORMATS, type FormatName } from "./formats.ts";
 import { SELECTED_COLUMNS, selectedSamples } from "./selected-sample.ts";
@@ -41,6 +41,7 @@ export async function exportSelection(options: ExportOptions): Promise<ExportSum
   const { out_dir, dataset, format, signal } = options;
   checkEmbedding(format, options.embed_images);
   const manifest = await readFinishedManifest(out_dir);
+  await requireParts(out_dir, dataset);
   const folder = await ExportFolder.create(options.target ?? defaultTarget(options));
   const tally = new ExportTally();
   const image_root = options.image_root === undefined ? undefined : resolve(options.image_root);

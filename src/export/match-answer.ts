@@ -28,12 +28,14 @@ export function matchAnswer(answer: string, texts: readonly string[], first: num
   let unfinished = 0;
   let unknown = 0;
   let place = 0;
+  // Space in front of an answer is dropped by some templates, added to by others: then no token shows it.
+  let otherSpace = leadingSpaceOf(texts, first) !== leadingSpace(answer);
   const settle = (count: number, range: TextRange): 0 => {
     for (let i = 0; i < count; i++) ranges.push(range);
     return 0;
   };
   for (let token = first; token < texts.length; token++) {
-    const text = texts[token]!;
+    let text = texts[token]!;
     if (place >= textEnd && (text === "" || !answer.startsWith(text, place))) break;
     if (UNKNOWN.test(text) && !answer.startsWith(text, place)) {
       unfinished = settle(unfinished, { start: place, end: place });
@@ -51,7 +53,15 @@ export function matchAnswer(answer: string, texts: readonly string[], first: num
       place = end;
       if (next < 0) break;
     }
-    if (place === 0) place = withoutTrimmedSpace(answer, text);
+    if (otherSpace) {
+      text = text.trimStart();
+      if (text === "") {
+        ranges.push({ start: 0, end: 0 });
+        continue;
+      }
+      place = leadingSpace(answer).length;
+      otherSpace = false;
+    }
     if (!answer.startsWith(text, place)) return undefined;
     // No character of ASCII is ever split: there the tokens without text are the space that a template puts in front.
     const character = { start: place, end: place + (text.charCodeAt(0) < 0x80 ? 0 : codePointLength(text, 0)) };
@@ -64,9 +74,16 @@ export function matchAnswer(answer: string, texts: readonly string[], first: num
   return { ranges, complete: place >= textEnd };
 }
 
-/** Where the answer begins, once white space that the tokens lack is dropped. */
-function withoutTrimmedSpace(answer: string, text: string): number {
-  if (answer.startsWith(text)) return 0;
-  const begin = answer.length - answer.trimStart().length;
-  return answer.startsWith(text, begin) ? begin : 0;
+function leadingSpace(text: string): string {
+  return text.slice(0, text.length - text.trimStart().length);
+}
+
+function leadingSpaceOf(texts: readonly string[], first: number): string {
+  let space = "";
+  for (let token = first; token < texts.length; token++) {
+    const text = texts[token]!;
+    space += leadingSpace(text);
+    if (text.trim() !== "") break;
+  }
+  return space;
 }

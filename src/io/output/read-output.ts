@@ -63,12 +63,15 @@ export async function partFiles(out_dir: string, dataset: string): Promise<strin
  * Throws PlanError where the folder has no such data set or column, StageError where a file is damaged.
  */
 export async function* readDataset(out_dir: string, dataset: string, options: ReadDatasetOptions = {}): AsyncGenerator<RecordBatch, void, void> {
+  for (const part of await requireParts(out_dir, dataset)) yield* readParquet(part, options);
+}
+
+/** As partFiles. Throws PlanError where there is none. */
+export async function requireParts(out_dir: string, dataset: string): Promise<string[]> {
   const parts = await partFiles(out_dir, dataset);
-  if (parts.length === 0) {
-    const others = await datasetsIn(out_dir);
-    throw new PlanError(`${join(out_dir, dataset)} has no part-*.parquet`, {
-      remedy: others.length > 0 ? `the folder has ${others.join(", ")}` : "name the folder that output.path of a finished run names",
-    });
-  }
-  for (const part of parts) yield* readParquet(part, options);
+  if (parts.length > 0) return parts;
+  const others = await datasetsIn(out_dir);
+  throw new PlanError(`${join(out_dir, dataset)} has no part-*.parquet`, {
+    remedy: others.length > 0 ? `the folder has ${others.join(", ")}` : "name the folder that output.path of a finished run names",
+  });
 }
