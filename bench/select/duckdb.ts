@@ -14,6 +14,8 @@ const cpu = process.cpuUsage();
 const start = performance.now();
 const k = topPercentRank(Number(top_percent), await firstValue(`select count(vig) from ${scores}`));
 const tau = await firstValue(`select vig from ${scores} where vig is not null order by vig desc limit 1 offset ${k - 1}`);
+// A literal with a point would be a DECIMAL, and rounded on its way to DOUBLE: the sample at tau itself would be lost.
+const tauLiteral = `cast('${tau}' as double)`;
 await connection.run(`
   copy (
     select sample_id, source, images, messages, vig, token_id, token_text, loss_mask,
@@ -21,10 +23,10 @@ await connection.run(`
     from (
       select *,
              case when vig is null then list_transform(token_id, lambda id: true)
-                  else list_transform(token_vig, lambda nats: nats >= ${tau}) end as loss_mask,
+                  else list_transform(token_vig, lambda nats: nats >= ${tauLiteral}) end as loss_mask,
              case when vig is null then 'text_only' else 'vig' end as kept_as
       from ${scores}
-      where vig is null or vig >= ${tau}
+      where vig is null or vig >= ${tauLiteral}
     )
   ) to '${target}' (format parquet, compression zstd, row_group_size 20000)`);
 const seconds = (performance.now() - start) / 1000;
