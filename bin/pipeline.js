@@ -29,7 +29,9 @@ async function start() {
 // Workers and threads must not keep a finished process alive: output is flushed, then it ends.
 const end = (code) => process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
 
-process.stdout.on("error", (error) => process.exit(error.code === "EPIPE" ? 0 : 1));
+// A reader that has gone (`| head`) changes neither what a run does nor how it ends.
+process.stdout.on("error", (error) => error.code === "EPIPE" || process.exit(1));
+process.stderr.on("error", () => undefined);
 start().then(end, (error) => {
   console.error(error);
   end(1);

@@ -42,6 +42,8 @@ const WRITER_FILES = [
   "model/file-digest.ts",
   // For a monitor, wherever it looks; never in the output folder.
   "cli/metrics-file.ts",
+  // For a catalogue, likewise.
+  "cli/open-lineage.ts",
   // The configuration that it is asked to write.
   "cli/init.ts",
 ];

@@ -1,4 +1,5 @@
 import { residentBytes } from "./process-memory.ts";
+import type { SourceConfig } from "../config/pipeline-config.ts";
 import type { CommonOptions } from "./shell.ts";
 import { type Verb, withConfigOptions, withExamples } from "./verb.ts";
 import { watchRun } from "./watch-run.ts";
@@ -7,6 +8,7 @@ interface RunVerbOptions extends CommonOptions {
   readonly fresh: boolean;
   readonly retryRejects: boolean;
   readonly metricsFile?: string;
+  readonly openlineage?: string;
   readonly report: boolean;
 }
 
@@ -25,7 +27,8 @@ export const runVerb: Verb<RunVerbOptions> = {
       .option("--fresh", "start over: remove scores that another configuration made", false)
       .option("--retry-rejects", "try rejected samples again", false)
       .option("--no-report", "don't write report.html (also: output.report in the configuration)")
-      .option("--metrics-file <path>", "write the outcome for Prometheus's textfile collector");
+      .option("--metrics-file <path>", "write the outcome for Prometheus's textfile collector")
+      .option("--openlineage <url or file>", "send OpenLineage events: post them to an address, or append them to a file");
     return withExamples(command, [
       "pipeline run pipelines/select.yaml",
       "pipeline run pipelines/select.yaml --set blur.sigma_px=8 --set output.path=out/sigma8",
@@ -40,7 +43,8 @@ export const runVerb: Verb<RunVerbOptions> = {
       import("./run-reporter.ts"),
     ]);
     const { config } = await loadConfig(file!, { overrides: options.set, environment: shell.env });
-    return watchRun({ shell, options, configFile: file!, name: config.name }, async (handles) => {
+    const lineage = { inputs: inputsOf(config.source), output: config.output.path };
+    return watchRun({ shell, options, configFile: file!, name: config.name, lineage }, async (handles) => {
       const reporter = new RunReporter(handles, residentBytes);
       const plan = await buildPlan(config);
       const summary = await runPipeline(plan, { ...handles, observer: reporter.observer, fresh: options.fresh, retry_rejects: options.retryRejects });
@@ -49,3 +53,8 @@ export const runVerb: Verb<RunVerbOptions> = {
     });
   },
 };
+
+/** Paths and globs of the data that the source reads. */
+function inputsOf(source: SourceConfig): string[] {
+  return [source.kind === "llava_json" ? source.annotations : source.kind === "parquet" ? source.files : source.shards].flat();
+}

@@ -6,15 +6,18 @@ import type { RunObserver } from "../core/progress.ts";
 import { colorsFor } from "./colors.ts";
 import { interruptible } from "./interruption.ts";
 import { writeMetricsFile } from "./metrics-file.ts";
+import { type LineageJob, OpenLineage } from "./open-lineage.ts";
 import { errorFields, exitCodeOf } from "./report-error.ts";
 import { type CommonOptions, logStyle, type Shell, widthOf } from "./shell.ts";
 import { renderSummary } from "./summary.ts";
 
 export interface WatchOptions {
   readonly shell: Shell;
-  readonly options: CommonOptions & { readonly metricsFile?: string };
+  readonly options: CommonOptions & { readonly metricsFile?: string; readonly openlineage?: string };
   readonly configFile: string;
   readonly name: string;
+  /** What the run reads and writes, for OpenLineage. */
+  readonly lineage?: Pick<LineageJob, "inputs" | "output">;
 }
 
 export interface RunHandles {
@@ -29,6 +32,7 @@ export async function watchRun(watch: WatchOptions, work: (handles: RunHandles) 
   const start = performance.now();
   const { shell, options } = watch;
   const view = await openView(watch, run_id);
+  const lineage = openLineage(watch, run_id, view);
   let summary: RunSummary | undefined;
   let exitCode: number = EXIT_CODE.failed;
   try {
@@ -37,12 +41,14 @@ export async function watchRun(watch: WatchOptions, work: (handles: RunHandles) 
       (name) => view.notice(`${name}: finishing what is being committed; again to stop at once`),
     );
     exitCode = summary.success ? EXIT_CODE.done : EXIT_CODE.tooManyRejects;
+    await lineage?.ended({ summary });
     view.close();
     if (logStyle(shell, options) === "json") view.notice("finished", finishedFields(summary, exitCode));
     else if (!options.quiet) shell.stdout.write(renderSummary(summary, { ...watch, colors: colorsFor(shell.stdout, shell, options), width: widthOf(shell.stdout) }));
     return exitCode;
   } catch (error) {
     exitCode = exitCodeOf(error);
+    await lineage?.ended({ error });
     view.close();
     if (logStyle(shell, options) !== "json") throw error;
     // With the run's id, as every other line.
@@ -59,6 +65,11 @@ export async function watchRun(watch: WatchOptions, work: (handles: RunHandles) 
       });
     }
   }
+}
+
+function openLineage({ options, name, lineage }: WatchOptions, run_id: string, view: View): OpenLineage | undefined {
+  if (options.openlineage === undefined || lineage === undefined) return undefined;
+  return new OpenLineage(options.openlineage, { name, run_id, ...lineage }, (message) => view.report({ event: "warning", code: "configuration", message }));
 }
 
 /** The summary as one log line's fields; the run id is on every line already. */

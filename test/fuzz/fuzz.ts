@@ -23,7 +23,7 @@ export interface FuzzTarget {
   /** Pieces that mean something to the parser. */
   readonly dictionary: readonly (string | Buffer)[];
   /** Throws where the parser broke its contract. */
-  check(input: Buffer): unknown;
+  readonly check: (input: Buffer) => unknown;
 }
 
 export type Random = () => number;
