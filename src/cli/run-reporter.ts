@@ -1,5 +1,5 @@
 /** The page that a run leaves behind. */
-import { access } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import path from "node:path";
 import type { RunSummary } from "../core/plan.ts";
 import type { RunObserver } from "../core/progress.ts";
@@ -24,11 +24,11 @@ export class RunReporter {
     return this.#timeline;
   }
 
-  /** Where nothing was done, a page that is there stays as it is. */
+  /** Where nothing was done, a page that is there stays as it is, unless the run that it should speak of was killed before writing it. */
   async write(summary: RunSummary, source: Source): Promise<void> {
     const { signal, run_id, observer } = this.#handles;
     try {
-      if (summary.up_to_date && (await exists(path.join(summary.output_path, REPORT_FILE)))) return;
+      if (summary.up_to_date && (await isCurrent(summary.output_path))) return;
       const { writeReport } = await import("../report/write-report.ts");
       await writeReport({
         outputPath: summary.output_path,
@@ -44,9 +44,8 @@ export class RunReporter {
   }
 }
 
-async function exists(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false,
-  );
+/** Whether the page is no older than the manifest. */
+async function isCurrent(output: string): Promise<boolean> {
+  const [page, manifest] = await Promise.all([REPORT_FILE, "manifest.json"].map((name) => stat(path.join(output, name)).catch(() => undefined)));
+  return page !== undefined && manifest !== undefined && page.mtimeMs >= manifest.mtimeMs;
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, utimes } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -40,6 +40,10 @@ describe("the report of a run", () => {
     const { mtimeMs } = await stat(file);
     await reporter().reporter.write(summaryOf(run.path, true), source);
     expect((await stat(file)).mtimeMs).toBe(mtimeMs);
+    // A run that was killed between its manifest and its page.
+    await utimes(path.join(run.path, "manifest.json"), new Date(mtimeMs + 5_000), new Date(mtimeMs + 5_000));
+    await reporter().reporter.write(summaryOf(run.path, true), source);
+    expect((await stat(file)).mtimeMs).not.toBe(mtimeMs);
   });
 
   it("never fails the run: what goes wrong is a warning", async () => {

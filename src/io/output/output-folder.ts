@@ -10,7 +10,7 @@ import { type Compression, ParquetWriter } from "../parquet/parquet-writer.ts";
 import { readParquet } from "../parquet/read-parquet.ts";
 import { CommittedSplits } from "./committed-splits.ts";
 import { FolderDatasetWriter } from "./dataset-writer.ts";
-import { makeFolder, namesIn, remove, syncFolder, writeAndSync } from "./durable-file.ts";
+import { makeFolder, namesIn, remove, syncFolder, TEMPORARY_SUFFIX, writeAndSync } from "./durable-file.ts";
 import { Journal, type PartEntry, type PartSplit, type SplitEntry } from "./journal.ts";
 import { FolderLock } from "./lock.ts";
 import { PartFiles } from "./part-files.ts";
@@ -55,7 +55,7 @@ export async function openOutputFolder(options: OutputFolderOptions): Promise<Ou
   try {
     if (options.fresh) await wipe(path);
     await agreeOnPlan(path, work, { scores_hash: options.scores_hash, plan: options.scores_plan });
-    await remove(join(work, "datasets"));
+    await sweep(path, work);
     const { journal, entries } = await Journal.open(join(work, "journal.jsonl"));
     try {
       const recovered = await recover(path, work, entries, options.scores_hash);
@@ -70,6 +70,14 @@ export async function openOutputFolder(options: OutputFolderOptions): Promise<Ou
     await lock.release();
     throw error;
   }
+}
+
+/** Removes what a crash left half written. The locks' files are the lock's to sweep. */
+async function sweep(path: string, work: string): Promise<void> {
+  await remove(join(work, "datasets"));
+  const left = (await namesIn(work)).filter((name) => name.endsWith(TEMPORARY_SUFFIX) && !name.startsWith("lock-")).map((name) => join(work, name));
+  for (const name of [SUCCESS, MANIFEST, "report.html"]) left.push(join(path, name + TEMPORARY_SUFFIX));
+  for (const file of left) await remove(file);
 }
 
 /** Only what this tool writes is removed; `_SUCCESS` first and the plan last, so that a crash in between is seen. */
