@@ -1,4 +1,5 @@
 /** The end of a run, as a person reads it: what went in, what came out, what to look at, what to try next. */
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { REJECT_CODES, type RejectCode } from "../core/rejects.ts";
 import type { RunSummary, SelectionSummary, WordVig } from "../core/plan.ts";
@@ -27,6 +28,9 @@ export function renderSummary(summary: RunSummary, context: SummaryContext): str
   lines.push(...rejectLines(summary, colors));
   lines.push(...wordLines(summary.words, context));
   lines.push(row("output", `${output}/  ${colors.dim(contents(summary))}`));
+  if (existsSync(path.join(summary.output_path, "report.html"))) {
+    lines.push(row("report", `${output}/report.html  ${colors.dim("open it in a browser to see which words looked at the image")}`));
+  }
   lines.push("", colors.bold("try next"), ...nextCommands(summary, context, output).map((command) => `  ${command}`));
   return `${lines.join("\n")}\n`;
 }
