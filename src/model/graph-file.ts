@@ -52,6 +52,11 @@ export async function readGraphFile(path: string): Promise<GraphFile> {
   const folder = dirname(path);
   const external: { location: string; path: string }[] = [];
   for (const location of new Set(externalTensors(graph).map(locationOf))) {
+    if (!staysInside(location)) {
+      throw new PlanError(`${basename(path)} keeps weights in ${JSON.stringify(location)}, outside its folder`, {
+        remedy: "use a model from a source that you trust; external weights lie beside their graph",
+      });
+    }
     const real = await realpath(join(folder, location)).catch((cause: unknown) => {
       throw new PlanError(`${basename(path)} keeps weights in ${location}, which is missing from ${folder}`, {
         cause,
@@ -67,6 +72,11 @@ export async function readGraphFile(path: string): Promise<GraphFile> {
     external,
     quantizes_batches: graph.node.some(({ opType }) => opType === "DynamicQuantizeLinear" || opType === "DynamicQuantizeMatMul"),
   };
+}
+
+/** Links are followed, for whoever made the folder made them; what the graph itself says must not lead out. */
+function staysInside(location: string): boolean {
+  return location !== "" && !/^([/\\]|[a-z]:)/i.test(location) && !location.split(/[/\\]/).includes("..");
 }
 
 /** What an onnxruntime session loads: a path, or bytes with the folder that their external weights are in. */
