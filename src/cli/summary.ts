@@ -1,5 +1,4 @@
 /** The end of a run, as a person reads it: what went in, what came out, what to look at, what to try next. */
-import { existsSync } from "node:fs";
 import path from "node:path";
 import { REJECT_CODES, type RejectCode } from "../core/rejects.ts";
 import type { RunSummary, SelectionSummary, WordVig } from "../core/plan.ts";
@@ -12,6 +11,8 @@ export interface SummaryContext {
   readonly configFile: string;
   readonly colors: Colors;
   readonly width: number;
+  /** Whether report.html stands in the output folder. */
+  readonly hasReport: boolean;
 }
 
 /** "selection@30" and a space. */
@@ -28,7 +29,7 @@ export function renderSummary(summary: RunSummary, context: SummaryContext): str
   lines.push(...rejectLines(summary, colors));
   lines.push(...wordLines(summary.words, context));
   lines.push(row("output", `${output}/  ${colors.dim(contents(summary))}`));
-  if (existsSync(path.join(summary.output_path, "report.html"))) {
+  if (context.hasReport) {
     lines.push(row("report", `${output}/report.html  ${colors.dim("open it in a browser to see which words looked at the image")}`));
   }
   lines.push("", colors.bold("try next"), ...nextCommands(summary, context, output).map((command) => `  ${command}`));

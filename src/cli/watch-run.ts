@@ -1,4 +1,6 @@
 /** Everything around a run that is not the run: who watches it, what stops it, how it ends. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { randomUUID } from "node:crypto";
 import { EXIT_CODE } from "../core/errors.ts";
 import type { RunSummary } from "../core/plan.ts";
@@ -44,7 +46,11 @@ export async function watchRun(watch: WatchOptions, work: (handles: RunHandles) 
     await lineage?.ended({ summary });
     view.close();
     if (logStyle(shell, options) === "json") view.notice("finished", finishedFields(summary, exitCode));
-    else if (!options.quiet) shell.stdout.write(renderSummary(summary, { ...watch, colors: colorsFor(shell.stdout, shell, options), width: widthOf(shell.stdout) }));
+    else if (!options.quiet) {
+      const hasReport = existsSync(join(summary.output_path, "report.html"));
+      const context = { ...watch, colors: colorsFor(shell.stdout, shell, options), width: widthOf(shell.stdout), hasReport };
+      shell.stdout.write(renderSummary(summary, context));
+    }
     return exitCode;
   } catch (error) {
     exitCode = exitCodeOf(error);

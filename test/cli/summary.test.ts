@@ -37,9 +37,14 @@ const summary: RunSummary = {
   duration_ms: 41_200,
   duration_ms_by_phase: {},
 };
-const context = { name: "select", configFile: "pipelines/select.yaml", colors: NO_COLORS, width: 100 };
+const context = { name: "select", configFile: "pipelines/select.yaml", colors: NO_COLORS, width: 100, hasReport: false };
 
 describe("renderSummary", () => {
+  it("points at the report where there is one", () => {
+    expect(renderSummary(summary, { ...context, hasReport: true })).toMatch(/^report {7}out\/select\/report\.html /m);
+    expect(renderSummary(summary, context)).not.toContain("report.html");
+  });
+
   it("says what went in, what came out, and what to try next", () => {
     expect(renderSummary(summary, context)).toBe(`done select in 41 s
 
