@@ -55,11 +55,13 @@ describe("annotations", () => {
     ["one endless key", `{"${"k".repeat(1_000_000)}":1}`],
     ["an endless number", `{"a":${"9".repeat(1_000_000)}}`],
     ["a prototype", '{"__proto__": {"conversations": []}, "id": "p"}'],
-  ])("%s are one reject, and the next record is read", async (_, record) => {
+  ])("%s are few rejects, and the next record is read", async (_, record) => {
     const { samples, rejects } = await readAll(await open(`[${record},\n${sound}]`));
     expect(samples.map(({ sample_id }) => sample_id)).toEqual(["sound"]);
     for (const { code, message } of rejects) expect([code, message.length < 400]).toEqual(["malformed_record", true]);
+    // What is longer than a record may be, or takes long to search, is a few.
     expect(rejects.length).toBeGreaterThan(0);
+    expect(rejects.length).toBeLessThan(40);
   });
 });
 

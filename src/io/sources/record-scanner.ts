@@ -44,20 +44,18 @@ export function scanRecords(window: ByteWindow, format: RecordFormat, limits: Sc
 
 function* scanArray(window: ByteWindow, limits: ScanLimits): Scan {
   let position = window.keep_from;
-  /** Of the `]` last seen with nothing but spaces behind it so far. */
-  let closed_at: number | undefined;
+  /** The `]` last seen, a run of them as one, with nothing but spaces behind it so far. */
+  let closed: { readonly start: number; end: number } | undefined;
   for (;;) {
     position = yield* skipBetween(window, position, (byte) => isSpace(byte) || byte === COMMA);
-    if (position >= window.end) return closed_at === undefined ? { truncated_at: position } : {};
-    if (closed_at !== undefined) {
-      yield { start: closed_at, end: closed_at + 1, problem: "the array ends here, yet more follows" };
-      closed_at = undefined;
-    }
+    if (position >= window.end) return closed === undefined ? { truncated_at: position } : {};
     const byte = window.byte(position);
     if (byte === CLOSE_LIST) {
-      closed_at = position++;
+      closed = { start: closed?.start ?? position, end: ++position };
       continue;
     }
+    if (closed) yield { ...closed, problem: "the array ends here, yet more follows" };
+    closed = undefined;
     const record = yield* scanElement(window, position, byte, limits);
     if (!record) return { truncated_at: position };
     yield record;

@@ -37,8 +37,6 @@ export class TarDamage extends Error {
 }
 
 const BLOCK = 512;
-/** Bytes that may go by without an entry: long names and extended headers, which are held in memory, and what streams read ahead. */
-const MAX_HEADER_BYTES = 32 * 2 ** 20;
 const IMAGE_NAME = /\.(jpe?g|png|webp|gif|bmp|tiff?|avif|heic)$/i;
 
 /**
@@ -47,8 +45,7 @@ const IMAGE_NAME = /\.(jpe?g|png|webp|gif|bmp|tiff?|avif|heic)$/i;
  */
 export async function* readTarSamples(bytes: AsyncIterable<Uint8Array>, start: number, limits: TarLimits, with_images: boolean): AsyncGenerator<TarSample, void, void> {
   const archive = extract();
-  const progress = { entries_end: 0 };
-  const input = Readable.from(withoutEndlessHeaders(bytes, progress));
+  const input = Readable.from(bytes);
   input.on("error", (error) => archive.destroy(error));
   input.pipe(archive);
   let sample: OpenSample | undefined;
@@ -65,7 +62,6 @@ export async function* readTarSamples(bytes: AsyncIterable<Uint8Array>, start: n
     for (let found = await next(iterator); !found.done; found = await next(iterator)) {
       const entry = found.value;
       const { header } = entry;
-      progress.entries_end = entry.offset + BLOCK + header.size;
       const end = start + entry.offset + BLOCK + Math.ceil(header.size / BLOCK) * BLOCK;
       if (isNoSample(header)) {
         entry.resume();
@@ -86,16 +82,6 @@ export async function* readTarSamples(bytes: AsyncIterable<Uint8Array>, start: n
   } finally {
     input.destroy();
     archive.destroy();
-  }
-}
-
-/** Fails where a header claims more than any header needs: a few packed kilobytes could otherwise fill the memory. */
-async function* withoutEndlessHeaders(bytes: AsyncIterable<Uint8Array>, progress: { readonly entries_end: number }): AsyncGenerator<Uint8Array, void, void> {
-  let num_bytes = 0;
-  for await (const chunk of bytes) {
-    num_bytes += chunk.length;
-    if (num_bytes - progress.entries_end > MAX_HEADER_BYTES) throw new Error(`an entry's headers have more than ${MAX_HEADER_BYTES} bytes`);
-    yield chunk;
   }
 }
 
