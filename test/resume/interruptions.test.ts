@@ -47,10 +47,14 @@ async function gone(pids: readonly number[]): Promise<void> {
 describe("a run", () => {
   it.skipIf(process.platform !== "linux")("whose worker is killed in the middle of a batch scores the split again and ends as ever", async () => {
     const killed: number[] = [];
-    const ended = await run(folder, whenCommitted(1, (pid) => {
-      killed.push(...workersOf(pid));
-      for (const worker of killed) process.kill(worker, "SIGKILL");
-    }), into("worker"));
+    // Stopped before its first batch, which then surely waits for it when it is killed.
+    const onStderr: StartOptions["onStderr"] = (text, { pid }) => {
+      if (killed.length > 0 || !/"phase_finished","phase":"load"/.test(text)) return;
+      killed.push(...workersOf(pid!));
+      for (const worker of killed) process.kill(worker, "SIGSTOP");
+      setTimeout(() => killed.forEach((worker) => process.kill(worker, "SIGKILL")), 3_000);
+    };
+    const ended = await run(folder, { onStderr }, into("worker"));
     expect(ended.exit_code, ended.stderr).toBe(0);
     expect(killed.length).toBeGreaterThan(0);
     const warnings = logLines(ended).filter((line) => line["code"] === "split_retried");
@@ -89,6 +93,12 @@ describe("a run", () => {
     expect(ended.exit_code, ended.stderr).toBe(0);
     expect(logLines(ended).at(-1)!["num_splits_reused"]).toBeGreaterThanOrEqual(2);
     expectUndisturbed(output);
+  });
+
+  it("whose log's reader goes away ends as ever", async () => {
+    const ended = await run(folder, { onStart: (child) => void child.stderr!.destroy() }, [...into("unread"), "--no-report"]);
+    expect(ended.exit_code).toBe(0);
+    expectUndisturbed("unread");
   });
 
   it("that is asked to end while the model loads does so", async () => {
