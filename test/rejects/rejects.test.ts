@@ -135,7 +135,7 @@ stages:
   - token_delta: {}
   - quantile_threshold: { top_percent: 70 }
   - mask: {}
-output: { path: out-${name} }
+output: { path: out-${name}, report: false }
 max_reject_fraction: ${max_reject_fraction}
 `,
   );

@@ -96,7 +96,7 @@ describe("a run", () => {
   });
 
   it("whose log's reader goes away ends as ever", async () => {
-    const ended = await run(folder, { onStart: (child) => void child.stderr!.destroy() }, [...into("unread"), "--no-report"]);
+    const ended = await run(folder, { onStart: (child) => void child.stderr!.destroy() }, into("unread"));
     expect(ended.exit_code).toBe(0);
     expectUndisturbed("unread");
   });

@@ -47,7 +47,7 @@ stages:
   - token_delta: {}
   - quantile_threshold: { top_percent: 70 }
   - mask: {}
-output: { path: out }
+output: { path: out, report: false }
 resources: { num_workers: 1 }
 max_reject_fraction: 0.5
 `;
