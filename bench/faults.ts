@@ -67,7 +67,7 @@ async function kill(output: string): Promise<{ how: string; killed: boolean; fin
   const strike = (pid: number): void => {
     const targets = how.startsWith("a worker") ? childrenOf(pid).filter(isAlive) : [pid];
     const target = targets[below(Math.max(1, targets.length))];
-    if (target === undefined) return;
+    if (target === undefined || !isAlive(target)) return;
     process.kill(target, "SIGKILL");
     killed = true;
   };
