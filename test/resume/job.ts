@@ -97,7 +97,7 @@ export const run = (folder: string, options: StartOptions = {}, more: readonly s
 /** Path -> sha256 of every data file of an output folder and of _SUCCESS; the manifest and the report, which have times, are left out. */
 export function dataFiles(output: string): Record<string, string> {
   const files = existsSync(output) ? readdirSync(output, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()) : [];
-  const names = files.map((file) => path.relative(output, path.join(file.parentPath, file.name))).filter((name) => !name.startsWith("_work") && (name.endsWith(".parquet") || name.startsWith("_")));
+  const names = files.map((file) => path.relative(output, path.join(file.parentPath, file.name))).filter((name) => !name.startsWith("_work") && (name.endsWith(".parquet") || name === "_SUCCESS"));
   return Object.fromEntries(names.sort().map((name) => [name, createHash("sha256").update(readFileSync(path.join(output, name))).digest("hex")]));
 }
 
