@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { isImageReject } from "../../src/core/stage.ts";
-import type { Role } from "../../src/core/sample.ts";
+import type { Message } from "../../src/core/sample.ts";
 import { gaussianBlur } from "../../src/kernels/gaussian.ts";
 import { recursiveGaussian } from "../../src/kernels/recursive-gaussian.ts";
 import type { Model, Scorer } from "../../src/model/contract.ts";
@@ -45,7 +45,7 @@ it.each(["convolution", "recursion"] as const)("gives transformers' NLL of every
   const worst = { nll_image: 0, nll_blur: 0 };
   let numTokens = 0;
   for (const [split, { id, image, input_ids, positions, nll_image, nll_blur }] of golden.samples.entries()) {
-    const messages = records.get(id)!.conversations.map(({ from, value }) => ({ role: (from === "human" ? "user" : "assistant"), content: value }));
+    const messages = records.get(id)!.conversations.map(({ from, value }): Message => ({ role: from === "human" ? "user" : "assistant", content: value }));
     const prepared = model.prepare({ sample_id: id, source: "", images: image === null ? [] : [image], messages }, []);
     if ("code" in prepared) throw new Error(`${id}: ${prepared.message}`);
     expect([...prepared.input_ids], id).toEqual(input_ids);
