@@ -4,10 +4,11 @@
 
 /**
  * The weights of a Gaussian, cut off at 4 sigma and normalised to sum 1.
- * Shape: [2 * ceil(4 * sigma) + 1], the middle one is the centre's. `sigma` in pixels, > 0; 0 gives [1].
+ * Shape: [2 * round(4 * sigma) + 1], the middle one is the centre's; scipy.ndimage.gaussian_filter with truncate=4 has
+ * the same. `sigma` in pixels, > 0; 0 gives [1].
  */
 export function gaussianWeights(sigma: number): Float64Array {
-  const radius = Math.ceil(4 * sigma);
+  const radius = Math.round(4 * sigma);
   const weights = Float64Array.from({ length: 2 * radius + 1 }, (_, i) => (sigma === 0 ? 1 : Math.exp(-((i - radius) ** 2) / (2 * sigma ** 2))));
   const total = weights.reduce((sum, w) => sum + w, 0);
   return weights.map((w) => w / total);

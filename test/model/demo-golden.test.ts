@@ -66,7 +66,7 @@ it.each(["convolution", "recursion"] as const)("gives transformers' NLL of every
   expect(golden.samples.length).toBeGreaterThanOrEqual(50);
   expect(numTokens).toBeGreaterThan(400);
   expect(worst.nll_image).toBeLessThan(1e-3);
-  // The golden's pixels come from scipy's blur, ours from our own: single pixels round to the next of 255 levels, and
-  // this model feels one level. With equal pixels the bound is 1e-3: golden.test.ts.
-  expect(worst.nll_blur).toBeLessThan(way === "convolution" ? 2e-2 : 0.15);
+  // The convolution gives scipy's pixels to the last. The recursion rounds a pixel in a thousand to the next of 255
+  // levels, and this small model feels a level: the difference is the blur's, not the scoring's.
+  expect(worst.nll_blur).toBeLessThan(way === "convolution" ? 1e-3 : 0.15);
 });
