@@ -17,7 +17,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   config: ["core", "io", "model", "stages"],
   report: ["core", "io", "kernels", "model", "stages"],
   export: ["core", "io", "kernels", "model", "stages"],
-  cli: ["core", "config", "engine", "export", "report"],
+  doctor: ["core", "kernels", "model", "stages"],
+  cli: ["core", "config", "doctor", "engine", "export", "report"],
   // What the package exports.
   "index.ts": ["core", "config", "engine", "export", "io", "kernels", "model", "stages"],
 };

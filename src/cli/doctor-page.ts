@@ -1,7 +1,9 @@
 import type { Float64, Int32, List, RecordBatch } from "apache-arrow";
-import type { ScorerReport } from "../config/build-plan.ts";
+import type { ExaminedPlan } from "../config/build-plan.ts";
 import type { Plan } from "../core/plan.ts";
 import { columnData, isNull, numericListValue, utf8ListValue, utf8Values } from "../core/record-batch.ts";
+import type { GoldenComparison } from "../doctor/compare-golden.ts";
+import { describeTokens } from "../doctor/describe-tokens.ts";
 import type { Trial } from "../engine/try-samples.ts";
 import { type Colors, printable } from "./colors.ts";
 import { formatDuration, formatNats, formatShort } from "./format-numbers.ts";
@@ -12,8 +14,9 @@ const TOKENS_SHOWN = 5;
 const SAMPLES_SHOWN = 8;
 
 /** What `pipeline doctor` prints. */
-export function renderDoctor(plan: Plan, report: ScorerReport | undefined, trial: Trial, colors: Colors): string {
+export function renderDoctor({ plan, model: loaded, scorerReport }: ExaminedPlan, trial: Trial, colors: Colors): string {
   const model = plan.describeModel();
+  const report = scorerReport();
   const { num_workers, num_threads } = plan.resources;
   const line = (label: string, text: string): string => `${label.padEnd(11)}${text}`;
   const lines = [
@@ -23,13 +26,49 @@ export function renderDoctor(plan: Plan, report: ScorerReport | undefined, trial
     const head = report.head.kind === "answer_rows" ? "answer rows only" : `full logits${report.head.reason ? `: ${report.head.reason}` : ""}`;
     lines.push(line("provider", `${report.execution_provider}, ${num_workers} process(es) of ${num_threads} thread(s); head: ${head}`));
     for (const graph of report.graphs) {
-      lines.push(line("graph", colors.bold(graph.name)), `           in   ${graph.inputs.join(", ")}`, `           out  ${graph.outputs.join(", ")}`);
+      lines.push(line("graph", colors.bold(graph.name)), `           in   ${withoutPast(graph.inputs)}`, `           out  ${graph.outputs.join(", ")}`);
     }
   }
   for (const { message } of plan.warnings) lines.push(line("warning", colors.yellow(printable(message))));
   lines.push(...speedLines(plan, trial).map((text, index) => line(index === 0 ? "speed" : "", text)));
+  lines.push("", ...tokenLines(trial.prepared, loaded, colors));
   lines.push("", ...sampleLines(trial.scores, colors), ...rejectLines(trial.rejects, colors));
   return `${lines.join("\n")}\n`;
+}
+
+/** The comparison with a golden file, a line a variant. */
+export function renderGolden({ num_samples, num_left_out, variants, mismatches }: GoldenComparison, tolerance: number, colors: Colors): string {
+  const leftOut = num_left_out === 0 ? "" : `, ${num_left_out} that need other settings left out`;
+  const tokens = mismatches.length === 0 ? "tokens equal" : colors.yellow(`${mismatches.length} with other tokens`);
+  const lines = variants.map(({ variant, num_tokens, worst, mean, at }) => {
+    if (at === undefined) return `${variant.padEnd(11)}no token to compare`;
+    const verdict = worst <= tolerance ? `within ${tolerance}` : colors.yellow(`over ${tolerance}`);
+    const place = `${printable(at.sample_id)}, answer token ${at.token} ${printable(JSON.stringify(at.text.trim()))}`;
+    return `${variant.padEnd(11)}worst |difference| ${worst.toExponential(1)} nats (${place}), mean ${mean.toExponential(1)} over ${num_tokens} tokens: ${verdict}`;
+  });
+  return `\n${["golden".padEnd(11) + `${num_samples} samples${leftOut}; ${tokens}`, ...lines, ...mismatches.map((text) => colors.yellow(printable(text)))].join("\n")}\n`;
+}
+
+/** The first sample as the model reads it. */
+function tokenLines(prepared: RecordBatch, model: ExaminedPlan["model"], colors: Colors): string[] {
+  if (prepared.numRows === 0) return [];
+  const count = (name: string) => columnData<Int32>(prepared, name).values[0]!;
+  const list = (name: string) => numericListValue<Int32Array>(columnData<List>(prepared, name), 0)!;
+  const lines = describeTokens(model, {
+    input_ids: list("input_ids"),
+    answer_positions: list("answer_positions"),
+    token_text: utf8ListValue(columnData<List>(prepared, "token_text"), 0),
+    num_truncated: count("num_truncated"),
+    num_unknown: count("num_unknown"),
+  });
+  return [colors.dim(`tokens of ${printable(utf8Values(prepared, "sample_id")[0]!)}: position, id, text; > is supervised`), ...lines.map(printable)];
+}
+
+/** Inputs with the past of all layers as one. */
+function withoutPast(inputs: readonly string[]): string {
+  const past = inputs.filter((input) => input.startsWith("past_key_values."));
+  const others = inputs.filter((input) => !past.includes(input));
+  return [...others, ...(past.length > 2 ? [`${past[0]!} and ${past.length - 1} more of the past`] : past)].join(", ");
 }
 
 function speedLines(plan: Plan, { scores, load_ms, warm_ms, stage_ms }: Trial): string[] {

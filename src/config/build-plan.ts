@@ -5,8 +5,8 @@ import { samplesSchema } from "../core/columns.ts";
 import type { InferenceStatistics, Plan } from "../core/plan.ts";
 import { openOutputFolder } from "../io/output/output-folder.ts";
 import { openSource, sourceIdentity } from "../io/sources/open-source.ts";
-import type { Model, ModelDescription, ScorerReport, ScoreStatistics } from "../model/contract.ts";
-import { loadModel } from "../model/load-model.ts";
+import type { ModelDescription, ScorerReport, ScoreStatistics } from "../model/contract.ts";
+import { type LoadedModel, loadModel } from "../model/load-model.ts";
 import { describeBlur } from "../stages/blur.ts";
 import { packInferenceBatches } from "../stages/inference-batches.ts";
 import { topPercentTarget } from "../stages/quantile-threshold.ts";
@@ -47,7 +47,7 @@ export async function buildPlan(config: PipelineConfig, options: BuildPlanOption
 /** A plan with what it was made from, for those who print it. */
 export interface ExaminedPlan {
   readonly plan: Plan;
-  readonly model: Model;
+  readonly model: LoadedModel;
   readonly steps: readonly SchemaStep[];
   readonly selection: Schema;
   /** What the loaded model said of itself; undefined before a stage has been opened. */
@@ -100,7 +100,7 @@ export async function examinePlan(config: PipelineConfig, { topPercents }: Build
 }
 
 /** How large a view of a common photograph is: what a sigma in pixels of the model's view is a part of. */
-function viewSize(model: Model): Readonly<Record<string, number>> {
+function viewSize(model: LoadedModel): Readonly<Record<string, number>> {
   const view = model.views({ width: 640, height: 480 })[0];
   return view ? { view_shorter_side_px: Math.min(view.size.width, view.size.height) } : {};
 }
@@ -130,7 +130,7 @@ class InferenceRecord {
   }
 }
 
-function devicesOf(config: PipelineConfig): readonly string[] {
+export function devicesOf(config: PipelineConfig): readonly string[] {
   return typeof config.model.device === "string" ? [config.model.device] : config.model.device;
 }
 

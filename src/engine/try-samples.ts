@@ -10,6 +10,8 @@ import { sequenceLengths, SplitWork } from "./split-work.ts";
 export interface Trial {
   /** In input order, with scores' columns. */
   readonly scores: RecordBatch;
+  /** The same samples' tokens: sample_id and PREPARED_COLUMNS, in input order, rejected ones left out. */
+  readonly prepared: RecordBatch;
   /** With rejectsSchema. */
   readonly rejects: RecordBatch;
   /** Starting the workers and loading the graphs. */
@@ -34,8 +36,8 @@ export async function trySamples(plan: Plan, numSamples: number, signal: AbortSi
     const warmStart = performance.now();
     const work = new SplitWork(split, plan.resources.num_lanes, content.readImage);
     work.addSourceRejects(content.rejects);
-    const scores = await scoreOnce(plan, stages, work, samples);
-    return { scores, rejects: work.rejects(), load_ms, warm_ms: performance.now() - warmStart, stage_ms: { ...stages.milliseconds } };
+    const { scores, prepared } = await scoreOnce(plan, stages, work, samples);
+    return { scores, prepared, rejects: work.rejects(), load_ms, warm_ms: performance.now() - warmStart, stage_ms: { ...stages.milliseconds } };
   } finally {
     await stages.close();
   }
@@ -46,7 +48,7 @@ async function firstSplit(plan: Plan, signal: AbortSignal): Promise<Split> {
   throw new PlanError("the source has no records", { remedy: "check the path and the format of the source" });
 }
 
-async function scoreOnce(plan: Plan, stages: OpenStages, work: SplitWork, samples: RecordBatch): Promise<RecordBatch> {
+async function scoreOnce(plan: Plan, stages: OpenStages, work: SplitWork, samples: RecordBatch): Promise<Pick<Trial, "scores" | "prepared">> {
   const [tokenize, ...steps] = stages.steps;
   const images = emptyRecordBatch(imagesSchema);
   const prepared = (await tokenize!.run({ work, batch: { samples, images } })).batch.samples;
@@ -62,5 +64,5 @@ async function scoreOnce(plan: Plan, stages: OpenStages, work: SplitWork, sample
     work.add(item.batch.samples);
   }
   await stages.closeSplit(work);
-  return work.scores(plan.schema.samples);
+  return { scores: work.scores(plan.schema.samples), prepared };
 }
