@@ -19,13 +19,7 @@ interface DtypeCase {
 /** What onnxruntime gives in Python: batch 1, full logits. */
 const dtypes = JSON.parse(readFileSync(join(golden.folder, "dtypes.json"), "utf8")) as Record<string, { cases: readonly DtypeCase[] }>;
 
-/** The cases with the goldens' own system sentence. */
-const cases: readonly GoldenCase[] = golden.cases
-  .filter(({ variant }) => variant === "default")
-  .map((each) => ({
-    ...each,
-    messages: [{ role: "system", content: /^<s>(.*?) USER:/s.exec(each.rendered)![1]! }, ...each.messages],
-  }));
+const cases: readonly GoldenCase[] = golden.cases.filter(({ variant }) => variant === "default");
 
 async function score(folder: string, dtype: ModelOptions["dtype"]): Promise<{ nlls: readonly SequenceNlls[]; head: ScorerReport["head"] }> {
   const model = await loadModel({ path: folder, dtype });

@@ -4,24 +4,17 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Model, Prepared, Scorer } from "../../src/model/contract.ts";
 import { loadModel } from "../../src/model/load-model.ts";
-import { type GoldenCase, readGolden, requestOf, sampleOf, sizesOf, sourceRequestOf } from "./golden.ts";
+import { readGolden, requestOf, sampleOf, sizesOf, sourceRequestOf } from "./golden.ts";
 
 const ALL = ["llava", "llava_onevision", "llava_qwen2", "idefics3", "smolvlm", "qwen2_vl", "qwen2_5_vl", "paligemma", "gemma3"];
 const FAMILIES = process.env["VIG_TEST_FAMILIES"]?.split(",") ?? ALL;
 
 const CPU = { num_workers: 1, num_threads: 1, devices: ["cpu"] };
 
-/** LLaVA v1 takes a system turn in place of its own sentence; the goldens' sentence is read off their rendering. */
-function withSystem(golden: { template: string }, each: GoldenCase): GoldenCase {
-  if (golden.template !== "llava_v1") return each;
-  const content = /^<s>(.*?) USER:/s.exec(each.rendered)![1]!;
-  return { ...each, messages: [{ role: "system", content }, ...each.messages] };
-}
-
 for (const family of FAMILIES) {
   const golden = readGolden(family);
   for (const variant of Object.keys(golden.variants)) {
-    const cases = golden.cases.filter((each) => each.variant === variant).map((each) => withSystem(golden, each));
+    const cases = golden.cases.filter((each) => each.variant === variant);
     describe(`${family}, ${variant}`, () => {
       let folder: string;
       let model: Model;
