@@ -45,7 +45,7 @@ export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunS
     const digests = splits.map((split) => split.digest);
     await watch.phase("publish", () => output.publishScores(digests, { final: true }));
     const records = recordsOf(output, digests);
-    const counts = sumCounts(records);
+    const counts = sumCounts(Array.from(records, (record) => ({ ...record, vig_histogram: [] })));
     warnOfTokens(counts, watch.observer);
     const { selections, words } = await watch.phase("select", () =>
       runSelectPhase(plan, output, { observer: watch.observer, signal, records, with_words: true }),
@@ -176,20 +176,24 @@ function recordsOf(output: OutputFolder, digests: readonly string[]): Iterable<S
   };
 }
 
-type SummedCounts = "num_records" | "num_scored" | "num_text_only" | "num_tokens" | "num_truncated_tokens" | "num_unknown_tokens";
-
-function sumCounts(records: Iterable<SplitRecord>): RunSummary["counts"] {
+function sumCounts(records: readonly SplitRecord[]): RunSummary["counts"] {
   const rejects_by_code: Partial<Record<keyof SplitRecord["rejects_by_code"], number>> = {};
-  const sums: Record<SummedCounts, number> = { num_records: 0, num_scored: 0, num_text_only: 0, num_tokens: 0, num_truncated_tokens: 0, num_unknown_tokens: 0 };
   for (const record of records) {
-    for (const name of Object.keys(sums) as SummedCounts[]) sums[name] += record[name];
     for (const [code, count] of Object.entries(record.rejects_by_code) as [keyof SplitRecord["rejects_by_code"], number][]) {
       rejects_by_code[code] = (rejects_by_code[code] ?? 0) + count;
     }
   }
-  const { num_records, ...counts } = sums;
-  const num_rejected = Object.values(rejects_by_code).reduce((total, count) => total + count, 0);
-  return { num_read: num_records, ...counts, num_rejected, rejects_by_code };
+  const sum = (read: (record: SplitRecord) => number) => records.reduce((total, record) => total + read(record), 0);
+  return {
+    num_read: sum((record) => record.num_records),
+    num_scored: sum((record) => record.num_scored),
+    num_text_only: sum((record) => record.num_text_only),
+    num_rejected: Object.values(rejects_by_code).reduce((total, count) => total + count, 0),
+    rejects_by_code,
+    num_tokens: sum((record) => record.num_tokens),
+    num_truncated_tokens: sum((record) => record.num_truncated_tokens),
+    num_unknown_tokens: sum((record) => record.num_unknown_tokens),
+  };
 }
 
 function warnOfTokens(counts: RunSummary["counts"], observer: RunObserver): void {
