@@ -26,7 +26,7 @@ const start = performance.now();
 const { selections } = await runSelectPhase(plan, output, {
   observer: { report: () => undefined },
   signal: new AbortController().signal,
-  records: output.committed().values(),
+  records: { [Symbol.iterator]: () => output.committed().values() },
   with_words: false,
 });
 const seconds = (performance.now() - start) / 1000;

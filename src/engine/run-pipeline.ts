@@ -44,8 +44,8 @@ export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunS
     });
     const digests = splits.map((split) => split.digest);
     await watch.phase("publish", () => output.publishScores(digests, { final: true }));
-    const records = digests.map((digest) => output.committed().get(digest)!);
-    const counts = sumCounts(records);
+    const records = recordsOf(output, digests);
+    const counts = sumCounts(Array.from(records, (record) => ({ ...record, vig_histogram: [] })));
     warnOfTokens(counts, watch.observer);
     const { selections, words } = await watch.phase("select", () =>
       runSelectPhase(plan, output, { observer: watch.observer, signal, records, with_words: true }),
@@ -164,6 +164,15 @@ function upToDate(plan: Plan, manifest: Manifest, watch: Stopwatch, splits: read
     selections: selectionsOf(manifest),
     ...watch.result(),
     warnings: manifest.warnings,
+  };
+}
+
+/** Unfolded one at a time, each time they are gone through: together their histograms would be the largest thing in memory. */
+function recordsOf(output: OutputFolder, digests: readonly string[]): Iterable<SplitRecord> {
+  return {
+    *[Symbol.iterator]() {
+      for (const digest of digests) yield output.committed().get(digest)!;
+    },
   };
 }
 

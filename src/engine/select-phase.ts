@@ -12,7 +12,7 @@ const MAX_SELECTIONS_AT_ONCE = 4;
 export interface SelectPhaseOptions {
   readonly observer: RunObserver;
   readonly signal: AbortSignal;
-  /** The journal's records of exactly the splits that `scores/` holds: their histograms save a pass. */
+  /** The journal's records of exactly the splits that `scores/` holds: their histograms save a pass. Gone through more than once, never held together. */
   readonly records?: Iterable<SplitRecord>;
   /** Whether the words of the run summary are wanted, which reads token_vig whatever the mask needs. */
   readonly with_words: boolean;
@@ -33,14 +33,13 @@ export interface SelectPhaseResult {
  * what is half written is discarded.
  */
 export async function runSelectPhase(plan: Plan, output: OutputFolder, options: SelectPhaseOptions): Promise<SelectPhaseResult> {
-  const { observer, signal } = options;
-  const records = options.records && [...options.records];
+  const { observer, signal, records } = options;
   const targets = plan.targets ?? (await plan.threshold.targets());
   const thresholds = await findThresholds(plan, output, targets, records, signal);
   const passedThrough = plan.schema.samples.fields.filter((field) => !scoresSchema.names.includes(field.name));
   const selections = thresholds.map((threshold) => new Selection(plan, threshold, passedThrough));
   await runPasses(output, selections.map(({ masker }) => masker), signal);
-  const words = options.with_words ? new WordVigs(records?.reduce((sum, record) => sum + record.num_tokens, 0)) : undefined;
+  const words = options.with_words ? new WordVigs(records && countTokens(records)) : undefined;
   for (let first = 0; first < selections.length; first += MAX_SELECTIONS_AT_ONCE) {
     await writeSelections(output, selections.slice(first, first + MAX_SELECTIONS_AT_ONCE), first === 0 ? words : undefined, signal);
   }
@@ -52,12 +51,18 @@ async function findThresholds(
   plan: Plan,
   output: OutputFolder,
   targets: readonly SelectionTarget[],
-  records: readonly SplitRecord[] | undefined,
+  records: Iterable<SplitRecord> | undefined,
   signal: AbortSignal,
 ): Promise<readonly Threshold[]> {
   const search = plan.threshold.open(targets, records && mergeHistograms(records));
   await runPasses(output, [search], signal);
   return search.thresholds();
+}
+
+function countTokens(records: Iterable<SplitRecord>): number {
+  let count = 0;
+  for (const { num_tokens } of records) count += num_tokens;
+  return count;
 }
 
 /** Histograms merge by addition. */

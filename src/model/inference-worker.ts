@@ -1,51 +1,21 @@
-/** The inference process: owns one session a graph, answers requests one after the other, dies with its parent. */
-import { PlanError, ResourceExhaustedError } from "../core/errors.ts";
-import { makeHead } from "./head-check.ts";
-import { LostSplitError, ModelRunner } from "./model-runner.ts";
-import type { ErrorMessage, FromWorker, ToWorker } from "./worker-protocol.ts";
+/**
+ * The inference process: dies with its parent, whatever it is doing. The rest is loaded once that is seen to: loading
+ * onnxruntime takes most of a second, in which the parent may go.
+ */
+const parent = Number(process.argv[2]);
 
-let runner: ModelRunner | undefined;
-let queue: Promise<void> = Promise.resolve();
-const cancelled = new Set<number>();
+/** At once and without onnxruntime's or Node's own way out, which may wait for threads; nothing here is left half written. */
+function die(): void {
+  process.kill(process.pid, "SIGKILL");
+}
 
 // A terminal sends Ctrl-C to the whole process group; what it means is the parent's decision.
 process.on("SIGINT", () => undefined);
 process.on("SIGTERM", () => undefined);
-process.on("disconnect", () => process.exit(0));
-process.on("message", (message: ToWorker) => {
-  if (message.kind === "cancel") cancelled.add(message.id);
-  else queue = queue.then(() => answer(message));
-});
-send({ kind: "started" });
-
-async function answer(message: ToWorker): Promise<void> {
-  const id = message.kind === "score" ? message.id : -1;
-  try {
-    if (message.kind === "open") {
-      runner = await ModelRunner.open(message.model, message.head);
-      send({ kind: "opened", report: runner.report });
-    } else if (message.kind === "check_head") {
-      send({ kind: "checked", ...(await makeHead(message.model, message.target)) });
-    } else if (message.kind === "close_split") {
-      runner?.closeSplit(message.split);
-    } else if (message.kind === "score" && !cancelled.delete(id)) {
-      send({ kind: "scored", id, ...(await runner!.score(message.split, message.images, message.sequences)) });
-    }
-  } catch (error) {
-    send({ kind: "failed", id, error: errorMessage(error) });
-  }
-}
-
-function errorMessage(error: unknown): ErrorMessage {
-  const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof LostSplitError) return { type: "lost_split", message };
-  const remedy = error instanceof Error && "remedy" in error && typeof error.remedy === "string" ? { remedy: error.remedy } : {};
-  if (error instanceof PlanError) return { type: "plan", message, ...remedy };
-  if (error instanceof ResourceExhaustedError) return { type: "memory", message, ...remedy };
-  if ("remedy" in remedy) return { type: "stage", message, ...remedy };
-  return { type: "stage", message: error instanceof Error ? (error.stack ?? message) : message };
-}
-
-function send(message: FromWorker): void {
-  process.send?.(message);
-}
+process.on("disconnect", die);
+// The channel says nothing to who listens after it closed, nor while another process still has its end open.
+const checkParent = () => void (process.ppid === parent && process.connected ? undefined : die());
+setInterval(checkParent, 1000).unref();
+checkParent();
+const { serveInference } = await import("./serve-inference.ts");
+serveInference();

@@ -29,7 +29,7 @@ export class WorkerProcess {
   constructor(onMessage: (message: FromWorker) => void) {
     this.#onMessage = onMessage;
     const { path, execArgv } = processEntryPoint(import.meta.url, "./inference-worker.ts");
-    this.#child = fork(path, [], {
+    this.#child = fork(path, [String(process.pid)], {
       execArgv,
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc"],
