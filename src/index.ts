@@ -55,6 +55,30 @@ export { tokenDelta, tokenDeltaConfig, type TokenDeltaConfig } from "./stages/to
 export { quantileThreshold, quantileThresholdConfig, type QuantileThresholdConfig } from "./stages/quantile-threshold.ts";
 export { mask, maskConfig, type MaskConfig } from "./stages/mask.ts";
 
+/** For stages of one's own: the column kit, and the libraries that it speaks (zod, apache-arrow), in the versions of this copy. */
+export * as arrow from "apache-arrow";
+export { z } from "zod";
+export {
+  boolColumn,
+  type Column,
+  columnData,
+  float32ListColumn,
+  float64Column,
+  int32Column,
+  int32ListColumn,
+  isNull,
+  messagesValue,
+  numericListValue,
+  takeRows,
+  utf8Column,
+  utf8ListColumn,
+  utf8ListValue,
+  utf8Value,
+  utf8Values,
+  withColumns,
+} from "./core/record-batch.ts";
+export { requireColumns } from "./stages/require-columns.ts";
+
 // ---- models ----
 
 export type { Model, ModelDescription, Prepared, Scorer } from "./model/contract.ts";

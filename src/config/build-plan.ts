@@ -16,6 +16,7 @@ import { libraryVersions } from "./library-versions.ts";
 import type { PipelineConfig } from "./pipeline-config.ts";
 import { recordingSource } from "./recorded-source.ts";
 import { resolveResources } from "./resources.ts";
+import { type LoadedModule, loadStageModules } from "./stage-modules.ts";
 
 export type { ScorerReport } from "../model/contract.ts";
 
@@ -26,10 +27,11 @@ export interface CheckedPlan {
   readonly selection: Schema;
 }
 
-/** The plan as far as it can be known without opening model or data. Throws PlanError. */
-export function checkPlan(config: PipelineConfig): CheckedPlan {
+/** The plan as far as it can be known without opening model or data; modules are loaded. Throws PlanError, ConfigError. */
+export async function checkPlan(config: PipelineConfig): Promise<CheckedPlan> {
   const devices = devicesOf(config);
-  const stages = buildStages(config.stages, { model: unreadModel(config.model.path), devices, resources: resolveResources(config.resources, devices) });
+  const modules = await loadStageModules(config.modules);
+  const stages = buildStages(config.stages, { modules, model: unreadModel(config.model.path), devices, resources: resolveResources(config.resources, devices) });
   const { steps, selection } = flowSchemas(stages, samplesSchema);
   return { stages: [...stages.map, stages.threshold, stages.mask].map((stage) => stage.kind), steps, selection };
 }
@@ -39,7 +41,7 @@ export interface BuildPlanOptions {
   readonly topPercents?: readonly number[];
 }
 
-/** Reads and checks the model's folder and the input's schema; starts nothing. Throws PlanError. */
+/** Loads modules, reads and checks the model's folder and the input's schema; starts nothing. Throws PlanError, ConfigError. */
 export async function buildPlan(config: PipelineConfig, options: BuildPlanOptions = {}): Promise<Plan> {
   return (await examinePlan(config, options)).plan;
 }
@@ -57,9 +59,11 @@ export interface ExaminedPlan {
 export async function examinePlan(config: PipelineConfig, { topPercents }: BuildPlanOptions = {}): Promise<ExaminedPlan> {
   const devices = devicesOf(config);
   const resources = resolveResources(config.resources, devices);
+  const modules = await loadStageModules(config.modules);
   const [model, source] = await Promise.all([loadModel(config.model), openSource(config.source, path.sep)]);
   const inference = new InferenceRecord(model.description);
   const stages = buildStages(config.stages, {
+    modules,
     model,
     devices,
     resources,
@@ -67,7 +71,7 @@ export async function examinePlan(config: PipelineConfig, { topPercents }: Build
     onScorer: (scorer) => (inference.report = scorer.report),
   });
   const { scores: schema, steps, selection } = flowSchemas(stages, source.schema);
-  const canonical = canonicalPlan(config, model.description, stages, schema.samples);
+  const canonical = canonicalPlan(config, model.description, { stages, modules, scores: schema.samples });
   const scores_hash = canonicalDigest(canonical.scores);
   const versions = libraryVersions();
   const { path: outputPath, compression } = config.output;
@@ -137,13 +141,21 @@ export function devicesOf(config: PipelineConfig): readonly string[] {
 /** Raised when what the canonical plan holds changes its meaning. */
 const CANONICAL_VERSION = 1;
 
+interface PlannedStages {
+  readonly stages: BuiltStages;
+  readonly modules: readonly LoadedModule[];
+  readonly scores: Schema;
+}
+
 /** Everything that changes a stored score, and what changes a selection. Places of files are no part of it, their content is. */
-function canonicalPlan(config: PipelineConfig, model: ModelDescription, stages: BuiltStages, scores: Schema): Plan["canonical"] {
+function canonicalPlan(config: PipelineConfig, model: ModelDescription, { stages, modules, scores }: PlannedStages): Plan["canonical"] {
+  const digestOf = (kind: string) => modules.find(({ stage }) => stage.kind === kind)?.digest;
   const stageEntry = (stage: { readonly kind: string; readonly version: number; readonly config: unknown }) => ({
     kind: stage.kind,
     version: stage.version,
     // What blur does, not how it was written: an omitted sigma and its default are one plan.
     config: stage.kind === "blur" ? describeBlur(config.stages.blur) : stage.config,
+    module: digestOf(stage.kind),
   });
   return {
     scores: {

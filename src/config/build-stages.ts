@@ -14,8 +14,11 @@ import { quantileThreshold } from "../stages/quantile-threshold.ts";
 import { tokenDelta } from "../stages/token-delta.ts";
 import { tokenize } from "../stages/tokenize.ts";
 import type { StageConfigs } from "./pipeline-config.ts";
+import type { LoadedModule } from "./stage-modules.ts";
 
 export interface StageParts {
+  /** Stages of the user's own. */
+  readonly modules?: readonly LoadedModule[];
   readonly model: Model;
   readonly devices: readonly string[];
   readonly resources: Resources;
@@ -24,16 +27,16 @@ export interface StageParts {
 }
 
 export interface BuiltStages {
-  /** tokenize (implicit), decode, blur, paired_inference, token_delta. */
+  /** tokenize (implicit), decode, blur, paired_inference, token_delta; modules among them. */
   readonly map: readonly MapStage[];
   readonly threshold: ThresholdStage;
   readonly mask: MaskStage;
 }
 
-export function buildStages(configs: StageConfigs, { model, devices, resources, onStatistics, onScorer }: StageParts): BuiltStages {
+export function buildStages(configs: StageConfigs, { modules = [], model, devices, resources, onStatistics, onScorer }: StageParts): BuiltStages {
   const { num_workers, num_threads } = resources;
   return {
-    map: [
+    map: withModules(modules, [
       tokenize(model, configs.decode),
       decode(configs.decode, { model, keepSource: configs.blur.at === "source" }),
       blur(configs.blur, { model, num_threads: num_workers * num_threads }),
@@ -44,10 +47,15 @@ export function buildStages(configs: StageConfigs, { model, devices, resources, 
         ...(onScorer ? { onScorer } : {}),
       }),
       tokenDelta(configs.token_delta),
-    ],
+    ]),
     threshold: quantileThreshold(configs.quantile_threshold),
     mask: mask(configs.mask),
   };
+}
+
+function withModules(modules: readonly LoadedModule[], stages: readonly MapStage[]): readonly MapStage[] {
+  const before = (kind: string) => modules.filter((module) => module.before === kind).map(({ stage }) => stage);
+  return [...stages.flatMap((stage) => [...before(stage.kind), stage]), ...before("quantile_threshold")];
 }
 
 export interface SchemaStep {

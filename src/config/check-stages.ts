@@ -3,7 +3,7 @@ import type { Diagnostic } from "../core/errors.ts";
 import { closest } from "./did-you-mean.ts";
 import { isObject } from "./json-schema.ts";
 import { diagnosticAt, type SourceMap } from "./source-map.ts";
-import { isStageKind, STAGE_ALTERNATIVES, STAGE_KINDS, type StageKind } from "./stage-kinds.ts";
+import { isStageKind, MODULE, STAGE_ALTERNATIVES, STAGE_KINDS, type StageKind } from "./stage-kinds.ts";
 
 export interface StageListCheck {
   readonly diagnostics: readonly Diagnostic[];
@@ -22,6 +22,11 @@ export function checkStages(stages: readonly unknown[], sourceMap: SourceMap): S
   let furthest = -1;
 
   for (const [index, stage] of stages.entries()) {
+    if (isModule(stage)) {
+      wellFormed.add(index);
+      if (furthest >= STAGE_KINDS.indexOf("quantile_threshold")) diagnostics.push(diagnosticAt(sourceMap.keyAt(["stages", index, MODULE]), "a module's stage must stand before quantile_threshold", "move it up: behind the threshold there is nothing but the mask"));
+      continue;
+    }
     const kind = readKind(stage, index, sourceMap, diagnostics, meant);
     if (kind === undefined) continue;
     const place = sourceMap.keyAt(["stages", index, kind]);
@@ -56,6 +61,11 @@ export function checkStages(stages: readonly unknown[], sourceMap: SourceMap): S
   return { diagnostics, wellFormed };
 }
 
+/** A stage of the user's own: any number of them. */
+function isModule(stage: unknown): boolean {
+  return isObject(stage) && !Array.isArray(stage) && Object.keys(stage).length === 1 && Object.hasOwn(stage, MODULE);
+}
+
 function exampleOf(kind: StageKind): string {
   return kind === "quantile_threshold" ? "{ top_percent: 70 }" : "{}";
 }
@@ -73,12 +83,12 @@ function readKind(stage: unknown, index: number, sourceMap: SourceMap, diagnosti
     return undefined;
   }
   for (const kind of keys.filter((key) => !isStageKind(key))) {
-    const guess = closest(kind, STAGE_KINDS) as StageKind | undefined;
-    if (guess !== undefined) meant.add(guess);
+    const guess = closest(kind, [...STAGE_KINDS, MODULE]);
+    if (guess !== undefined && isStageKind(guess)) meant.add(guess);
     const at = sourceMap.keyAt(["stages", index, kind]);
     // A second key is mostly one that slid out of its block.
     const message = keys.length === 1 ? `${kind} is no kind of stage` : `${kind} stands beside a stage, not in its block`;
-    const remedy = keys.length > 1 ? "indent it below the stage" : guess ? `did you mean ${guess}?` : `known kinds: ${STAGE_KINDS.join(", ")}`;
+    const remedy = keys.length > 1 ? (kind === MODULE ? `begin a new item: "- ${MODULE}: ..."` : "indent it below the stage") : guess ? `did you mean ${guess}?` : `known kinds: ${STAGE_KINDS.join(", ")}; a stage of your own is a module (docs/library.md)`;
     diagnostics.push(diagnosticAt(at, message, remedy));
   }
   const known = keys.filter(isStageKind);

@@ -1,6 +1,7 @@
 /** A configuration file and the command line's overrides to a checked configuration, or every mistake at once. */
 import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
+import type { z } from "zod";
 import { ConfigError, type Diagnostic } from "../core/errors.ts";
 import { checkStages } from "./check-stages.ts";
 import { explainIssues } from "./explain-issues.ts";
@@ -10,7 +11,9 @@ import { applyOverrides, type OverrideNames } from "./overrides.ts";
 import { parseYaml, YAML_LIMITS } from "./parse-yaml.ts";
 import { type PipelineConfig, pipelineConfig, pipelineJsonSchema, type StageConfigs } from "./pipeline-config.ts";
 import { resolvePaths } from "./resolve-paths.ts";
-import { isStageKind, STAGE_ALTERNATIVES, STAGE_KINDS } from "./stage-kinds.ts";
+import type { ConfigPath, Position, SourceMap } from "./source-map.ts";
+import { isStageKind, MODULE, STAGE_ALTERNATIVES, STAGE_KINDS, type StageKind } from "./stage-kinds.ts";
+import type { moduleConfig, StageModule } from "./stage-modules.ts";
 
 export interface LoadOptions {
   /** `path.to.key=value`, in the order given. */
@@ -48,8 +51,18 @@ export function parseConfig(text: string, file: string, { overrides = [], enviro
   }
   if (found.length > 0 || !result.success) throw new ConfigError(inReadingOrder(found, file));
 
-  const byKind = Object.fromEntries(result.data.stages.flatMap((stage) => Object.entries(stage)));
-  return resolvePaths({ ...result.data, stages: byKind as unknown as StageConfigs }, path.dirname(path.resolve(file)));
+  const items = result.data.stages.flatMap((stage) => Object.entries(stage));
+  const byKind = Object.fromEntries(items.filter(([kind]) => kind !== MODULE));
+  const modules = items.flatMap(([kind, block], index) => (kind === MODULE ? [stageModule(block as ModuleConfig, index, items, sourceMap)] : []));
+  return resolvePaths({ ...result.data, stages: byKind as unknown as StageConfigs, modules }, path.dirname(path.resolve(file)));
+}
+
+type ModuleConfig = z.output<typeof moduleConfig>;
+
+function stageModule({ path: file, options }: ModuleConfig, index: number, items: readonly (readonly [string, unknown])[], sourceMap: SourceMap): StageModule {
+  const next = items.slice(index).find(([kind]) => kind !== MODULE)!;
+  const place = (part: ConfigPath, side: "key" | "value" = "value"): Position => sourceMap[`${side}At`](["stages", index, MODULE, ...part]);
+  return { path: file, options, before: next[0] as StageKind, place };
 }
 
 async function readConfigFile(file: string): Promise<string> {
@@ -82,7 +95,7 @@ function isCoveredByStageCheck(issuePath: readonly PropertyKey[], code: string, 
 function overrideNames(schema: JsonSchema): OverrideNames {
   return {
     rootKeys: Object.keys(schema.properties ?? {}),
-    stageKinds: STAGE_KINDS,
+    stageKinds: [...STAGE_KINDS, MODULE],
     alternatives: (kind, key) => {
       const keys = isStageKind(kind) ? (STAGE_ALTERNATIVES[kind]?.keys ?? []) : [];
       return keys.includes(key) ? keys.filter((other) => other !== key) : [];

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { sourceConfig } from "../io/sources/open-source.ts";
 import { modelConfig } from "../model/model-config.ts";
 import { STAGE_CONFIGS, type StageKind } from "./stage-kinds.ts";
+import { moduleConfig, type StageModule } from "./stage-modules.ts";
 
 export const outputConfig = z
   .strictObject({
@@ -24,9 +25,10 @@ export const resourcesConfig = z
   .describe("What the run may use at once. Changes speed and memory, never a stored number; not part of the plan hash.");
 
 /** `- kind: { ... }`: one key, the stage's kind. */
-const stageItem = z.union(
-  (Object.keys(STAGE_CONFIGS) as StageKind[]).map((kind) => z.strictObject({ [kind]: STAGE_CONFIGS[kind] })),
-);
+const stageItem = z.union([
+  ...(Object.keys(STAGE_CONFIGS) as StageKind[]).map((kind) => z.strictObject({ [kind]: STAGE_CONFIGS[kind] })),
+  z.strictObject({ module: moduleConfig }),
+]);
 
 export const pipelineConfig = z
   .strictObject({
@@ -51,6 +53,8 @@ export type ResourcesConfig = z.output<typeof resourcesConfig>;
 /** A configuration after validation: defaults filled in, paths absolute, stages by kind (their order is fixed). */
 export interface PipelineConfig extends Omit<z.output<typeof pipelineConfig>, "stages"> {
   readonly stages: StageConfigs;
+  /** Stages of the user's own, in their order among themselves. */
+  readonly modules: readonly StageModule[];
 }
 
 /** The JSON Schema (2020-12) that editors check a configuration against. */

@@ -10,6 +10,7 @@ export function resolvePaths(config: PipelineConfig, directory: string): Pipelin
     ...config,
     source: resolveSourcePaths(config.source, directory),
     model: { ...config.model, path: absolute(config.model.path) },
+    modules: config.modules.map((module) => ({ ...module, path: absolute(module.path) })),
     output: { ...config.output, path: absolute(config.output.path) },
     stages: {
       ...config.stages,

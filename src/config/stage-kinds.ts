@@ -19,6 +19,9 @@ export type StageKind = keyof typeof STAGE_CONFIGS;
 
 export const STAGE_KINDS = Object.keys(STAGE_CONFIGS) as readonly StageKind[];
 
+/** The key of a list item that names a stage of the user's own. */
+export const MODULE = "module";
+
 /** Keys of which at most one may be given; where `required`, exactly one. */
 export interface Alternatives {
   readonly keys: readonly string[];

@@ -1,7 +1,6 @@
 /**
  * The closed list of reasons why one sample can't be used, each with its remedy. `docs/rejects.md` is generated
- * from it. Only the stages and sources in this project make rejects, and only for causes listed here: an
- * unknown failure fails the run.
+ * from it. Rejects are made only for causes listed here: an unknown failure fails the run.
  */
 export const REJECT_CODES = {
   malformed_record: "The record is not valid JSON or lacks the shape of a sample: fix it at the offset in the message.",
@@ -22,6 +21,7 @@ export const REJECT_CODES = {
   sample_too_long: "One sample needs more than the memory of a batch allows: lower max_length or raise max_batch_tokens.",
   non_finite_nll: "The model gave NaN or infinite log-probabilities: check the export, or use dtype fp32.",
   malformed_archive_entry: "The archive entry has a hostile name or lacks its pair: repack it.",
+  rejected_by_module: "A stage of your own refused the sample: its message says why.",
 } as const satisfies Record<string, string>;
 
 export type RejectCode = keyof typeof REJECT_CODES;

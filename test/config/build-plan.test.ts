@@ -16,9 +16,9 @@ const configOf = (...overrides: string[]) =>
   parseConfig(example, path.join(root, "pipelines", "select.yaml"), { overrides: [`model.path=${fixture}`, ...overrides], environment: {} });
 
 describe("checkPlan", () => {
-  it("knows stages and schemas although nothing that the configuration names exists", () => {
+  it("knows stages and schemas although nothing that the configuration names exists", async () => {
     const config = parseConfig(example, "/nowhere/pipelines/select.yaml", { environment: {} });
-    const { stages, steps, selection } = checkPlan(config);
+    const { stages, steps, selection } = await checkPlan(config);
     expect(stages).toEqual(["tokenize", "decode", "blur", "paired_inference", "token_delta", "quantile_threshold", "mask"]);
     expect(steps.at(-1)!.schema.samples.fields.map(String)).toEqual(scoresSchema.fields.map(String));
     expect(selection.fields.map(String)).toEqual(selectionSchema.fields.map(String));

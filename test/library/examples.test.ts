@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import ts from "typescript";
@@ -50,7 +51,7 @@ describe("examples of docs/library.md", () => {
     const program = ts.createProgram(files, { ...options, noEmit: true });
     const problems = files.flatMap((file) => ts.getPreEmitDiagnostics(program, program.getSourceFile(file)).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n")));
     expect(problems).toEqual([]);
-    expect(files.length).toBe(4);
+    expect(files.length).toBe(5);
   });
 
   it("read scores", () => {
@@ -66,6 +67,24 @@ describe("examples of docs/library.md", () => {
 
   it("run a configuration", () => {
     expect(run("Run a configuration")).toMatch(/^selection: tau -?\d+\.\d{4}, \d+ of \d+ tokens active\n$/);
+  });
+
+  it("add a stage of one's own to a run", () => {
+    const [code, yaml] = ["ts", "yaml"].map((language) => [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms"))].at(-1)![1]!) as [string, string];
+    const file = path.join(folder, "pipelines", "own.yaml");
+    const head = readFileSync(path.join(folder, "pipelines", "select.yaml"), "utf8").split("\n").filter((line) => !/^(stages|output)/.test(line)).join("\n");
+    writeFileSync(path.join(folder, "pipelines", "answer-words.ts"), code);
+    writeFileSync(file, `${head}${yaml.replace("min_words: 3", "min_words: 4")}output: { path: ../out/own }\nmax_reject_fraction: 1\n`);
+    const pipeline = (...words: string[]) => execFileSync("node", [path.join(root, "bin", "pipeline.js"), ...words], { cwd: folder, encoding: "utf8", stdio: "pipe" });
+
+    expect(pipeline("validate", "pipelines/own.yaml")).toContain("tokenize -> answer_words -> decode");
+    // "It is red." has three words.
+    expect(pipeline("run", "pipelines/own.yaml", "--quiet", "--set", "module.options.min_words=3")).toBe("");
+    const manifest = () => JSON.parse(readFileSync(path.join(folder, "out", "own", "manifest.json"), "utf8")) as { counts: { num_scored: number; rejects_by_code: object }; plan: { scores: { stages: object[] } } };
+    expect(manifest().counts).toMatchObject({ num_scored: 10, rejects_by_code: {} });
+    expect(manifest().plan.scores.stages[1]).toEqual({ kind: "answer_words", version: 1, config: { min_words: 3 }, module: createHash("sha256").update(code).digest("hex") });
+    pipeline("run", "pipelines/own.yaml", "--quiet", "--fresh");
+    expect(manifest().counts).toMatchObject({ num_scored: 0, rejects_by_code: { rejected_by_module: 12 } });
   });
 
   it("find tau with the kernels alone", () => {
