@@ -1,6 +1,7 @@
 /** The end of a run, as a person reads it: what went in, what came out, what to look at, what to try next. */
 import path from "node:path";
 import { REJECT_CODES, type RejectCode } from "../core/rejects.ts";
+import { type Shard, shardName } from "../core/shard.ts";
 import type { RunSummary, SelectionSummary, WordVig } from "../core/plan.ts";
 import { type Colors, printable } from "./colors.ts";
 import { formatCount, formatDuration, formatNats, formatShare } from "./format-numbers.ts";
@@ -27,6 +28,7 @@ export function renderSummary(summary: RunSummary, context: SummaryContext): str
   lines.push(...samplesLines(summary));
   for (const selection of summary.selections) lines.push(...selectionLines(selection, colors));
   lines.push(...rejectLines(summary, colors));
+  if (summary.shard) return `${[...lines, "", colors.bold("try next"), `  npx pipeline merge ${quoted(context.configFile)}  ${colors.dim("once every shard is done")}`].join("\n")}\n`;
   lines.push(...wordLines(summary.words, context));
   lines.push(row("output", `${output}/  ${colors.dim(contents(summary))}`));
   if (context.hasReport) {
@@ -37,10 +39,18 @@ export function renderSummary(summary: RunSummary, context: SummaryContext): str
 }
 
 function headline(summary: RunSummary, { name, colors }: SummaryContext, output: string): string {
+  if (summary.shard) return shardHeadline(summary, summary.shard, name, colors);
   if (summary.up_to_date) return `${colors.green("nothing to do")} ${name}: ${output} is complete and matches the configuration and the input`;
   if (!summary.success) return `${colors.red("too many rejects")} ${name}: scored and selected, but without _SUCCESS`;
   const reused = summary.num_splits_reused > 0 ? ` (${formatCount(summary.num_splits_reused)} of ${formatCount(summary.num_splits)} splits were scored before)` : "";
   return `${colors.green("done")} ${name} in ${formatDuration(summary.duration_ms)}${reused}`;
+}
+
+function shardHeadline({ up_to_date, num_splits, num_splits_reused, duration_ms }: RunSummary, shard: Shard, name: string, colors: Colors): string {
+  const splits = `${formatCount(num_splits)} splits`;
+  if (up_to_date) return `${colors.green("nothing to do")} shard ${shardName(shard)} of ${name}: its ${splits} are scored`;
+  const reused = num_splits_reused > 0 ? `, ${formatCount(num_splits_reused)} of them before` : "";
+  return `${colors.green("done")} shard ${shardName(shard)} of ${name} in ${formatDuration(duration_ms)}: its ${splits} are scored${reused}`;
 }
 
 function samplesLines({ counts }: RunSummary): string[] {

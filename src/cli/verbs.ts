@@ -2,6 +2,7 @@ import { completionVerb } from "./completion.ts";
 import { doctorVerb } from "./doctor.ts";
 import { exportVerb } from "./export.ts";
 import { initVerb } from "./init.ts";
+import { mergeVerb } from "./merge.ts";
 import { planVerb } from "./plan.ts";
 import { reportVerb } from "./report.ts";
 import { runVerb } from "./run.ts";
@@ -11,4 +12,4 @@ import { validateVerb } from "./validate.ts";
 import type { Verb } from "./verb.ts";
 
 /** Every command, in the order in which help shows them. */
-export const VERBS: readonly Verb<never>[] = [runVerb, validateVerb, planVerb, selectVerb, reportVerb, exportVerb, doctorVerb, initVerb, schemaVerb, completionVerb];
+export const VERBS: readonly Verb<never>[] = [runVerb, mergeVerb, validateVerb, planVerb, selectVerb, reportVerb, exportVerb, doctorVerb, initVerb, schemaVerb, completionVerb];

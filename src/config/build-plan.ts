@@ -4,6 +4,7 @@ import type { Schema } from "apache-arrow";
 import { samplesSchema } from "../core/columns.ts";
 import type { InferenceStatistics, Plan } from "../core/plan.ts";
 import { openOutputFolder } from "../io/output/output-folder.ts";
+import { openShardFolder } from "../io/output/shard-folder.ts";
 import { openSource, sourceIdentity } from "../io/sources/open-source.ts";
 import type { ModelDescription, ScorerReport, ScoreStatistics } from "../model/contract.ts";
 import { type LoadedModel, loadModel } from "../model/load-model.ts";
@@ -75,6 +76,7 @@ export async function examinePlan(config: PipelineConfig, { topPercents }: Build
   const scores_hash = canonicalDigest(canonical.scores);
   const versions = libraryVersions();
   const { path: outputPath, compression } = config.output;
+  const output = { path: outputPath, compression, scores_schema: schema.samples, scores_hash, scores_plan: canonical.scores };
   const plan: Plan = {
     name: config.name,
     source: recordingSource(source, config.source),
@@ -89,7 +91,8 @@ export async function examinePlan(config: PipelineConfig, { topPercents }: Build
     output: {
       path: outputPath,
       compression,
-      open: (options) => openOutputFolder({ ...options, path: outputPath, compression, scores_schema: schema.samples, scores_hash, scores_plan: canonical.scores }),
+      open: (options) => openOutputFolder({ ...options, ...output }),
+      openShard: (shard, options) => openShardFolder(shard, { ...options, ...output }),
     },
     scores_hash,
     plan_hash: canonicalDigest(canonical),

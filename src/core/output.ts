@@ -1,5 +1,6 @@
 import type { RecordBatch, Schema } from "apache-arrow";
 import type { RejectCode } from "./rejects.ts";
+import type { Shard } from "./shard.ts";
 
 /** What the journal says of one committed split: one fsynced JSON line. */
 export interface SplitRecord {
@@ -51,6 +52,37 @@ export interface DatasetOptions {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** What a shard says of itself when it has ended, for the manifest. */
+export interface ShardReport extends Shard {
+  readonly run_id: string;
+  readonly host: string;
+  readonly duration_ms: number;
+  /** Splits that this run scored. */
+  readonly num_splits: number;
+  readonly stage_ms: Readonly<Record<string, number>>;
+  readonly model: Readonly<Record<string, unknown>>;
+  readonly inference: Readonly<Record<string, number>>;
+}
+
+/** A shard that was begun in an output folder and is not merged yet. */
+export interface BegunShard extends Shard {
+  /** Of its last run that scored anything. */
+  readonly report?: ShardReport;
+}
+
+/** Where scored splits become durable: the output folder, or one shard of it. */
+export type SplitStore = Pick<OutputFolder, "committed" | "commitSplit" | "publishScores">;
+
+/** One shard of an output folder, under a lock of its own: several may be open at once, on one machine or many. */
+export interface ShardFolder extends SplitStore {
+  /** The whole output's. */
+  readonly path: string;
+  readonly damaged: readonly string[];
+  /** Leaves a report for the manifest. */
+  finish(report: ShardReport): Promise<void>;
+  close(): Promise<void>;
+}
+
 /**
  * The output folder, held under its lock. The only way the engine touches the disk.
  * `scores/` grows by committed splits: `commitSplit` makes one durable (temporary name, fsync, rename, journal
@@ -61,8 +93,12 @@ export interface OutputFolder {
   readonly path: string;
   /** Files of earlier runs that were found damaged when the folder was opened; what they held is done again. */
   readonly damaged: readonly string[];
+  /** Shards whose splits were taken in and not yet merged, in order. */
+  readonly shards: readonly BegunShard[];
   /** Splits whose scores are durable under this run's scores hash, by digest. */
   committed(): ReadonlyMap<string, SplitRecord>;
+  /** Makes it durable that splits found damaged or gone are to be scored again, for shards, which read the journal alone. */
+  forgetLost(): Promise<void>;
   /** Makes one split durable. `rejects` has rejectsSchema. */
   commitSplit(record: SplitRecord, scores: RecordBatch, rejects: RecordBatch): Promise<void>;
   /**
@@ -90,6 +126,8 @@ export interface OutputFolder {
   invalidate(): Promise<void>;
   /** Writes manifest.json, then (if success) `_SUCCESS`, both by rename. */
   finish(manifest: Readonly<Record<string, unknown>>, success: boolean): Promise<void>;
+  /** All is merged: the shards are forgotten. */
+  dropShards(): Promise<void>;
   /** Releases the lock. */
   close(): Promise<void>;
 }

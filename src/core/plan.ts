@@ -2,10 +2,11 @@
  * What the engine carries out, and what it says afterwards. A plan is made by src/config from a configuration file;
  * the engine knows configuration, model and files only through the interfaces here.
  */
-import type { OutputFolder } from "./output.ts";
+import type { OutputFolder, ShardFolder } from "./output.ts";
 import type { WarningCode } from "./progress.ts";
 import type { RejectCode } from "./rejects.ts";
 import type { MaskCounts, MaskStage, SelectionTarget, ThresholdStage } from "./selection.ts";
+import type { Shard } from "./shard.ts";
 import type { Source } from "./source.ts";
 import type { BatchSchema, MapStage } from "./stage.ts";
 
@@ -55,6 +56,8 @@ export interface Plan {
     readonly compression: "zstd" | "snappy" | "none";
     /** Takes the lock. Throws LockedError, and PlanError where the folder holds scores of another plan. */
     open(options: OpenOutputOptions): Promise<OutputFolder>;
+    /** Takes the shard's lock. Throws as `open`, and PlanError where the folder is being made by another number of shards. */
+    openShard(shard: Shard, options: OpenOutputOptions): Promise<ShardFolder>;
   };
   /** sha256 (hex) of `canonical.scores`: everything that changes a stored score. Guards scores/. */
   readonly scores_hash: string;
@@ -107,6 +110,8 @@ export interface WordVig {
 export interface RunSummary {
   readonly run_id: string;
   readonly output_path: string;
+  /** Which shard of the job this run was; absent for whole runs. Its counts are of its own splits. */
+  readonly shard?: Shard;
   /** The output was complete before: nothing was done. */
   readonly up_to_date: boolean;
   /** False where rejects exceed max_reject_fraction: no _SUCCESS was written. */

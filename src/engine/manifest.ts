@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { ShardReport } from "../core/output.ts";
 import type { Plan, RunSummary, SelectionSummary } from "../core/plan.ts";
 import type { Split } from "../core/source.ts";
 
@@ -51,9 +52,11 @@ export interface ManifestParts {
   readonly input: InputIdentity & Readonly<Record<string, unknown>>;
   /** Milliseconds that batches spent in each stage, summed over lanes; empty where nothing was scored. */
   readonly stage_ms: Readonly<Record<string, number>>;
+  /** Of shards that scored a part of it; theirs is added to this run's. */
+  readonly shards: readonly ShardReport[];
 }
 
-export function makeManifest(plan: Plan, { summary, started_at, input, stage_ms }: ManifestParts): Manifest & Readonly<Record<string, unknown>> {
+export function makeManifest(plan: Plan, { summary, started_at, input, stage_ms, shards }: ManifestParts): Manifest & Readonly<Record<string, unknown>> {
   const rounded = (record: Readonly<Record<string, number>>) => Object.fromEntries(Object.entries(record).map(([name, ms]) => [name, Math.round(ms)]));
   return {
     manifest_version: MANIFEST_VERSION,
@@ -65,7 +68,8 @@ export function makeManifest(plan: Plan, { summary, started_at, input, stage_ms 
     plan_hash: plan.plan_hash,
     scores_hash: plan.scores_hash,
     input,
-    model: plan.describeModel(),
+    // Only who loaded the model knows how it was run.
+    model: { ...shards[0]?.model, ...plan.describeModel() },
     blur: plan.blur,
     counts: summary.counts,
     thresholds: summary.selections.map(toManifest),
@@ -73,11 +77,18 @@ export function makeManifest(plan: Plan, { summary, started_at, input, stage_ms 
     warnings: summary.warnings,
     duration_ms: Math.round(summary.duration_ms),
     duration_ms_by_phase: rounded(summary.duration_ms_by_phase),
-    stage_ms: rounded(stage_ms),
-    inference: plan.inferenceStatistics(),
+    stage_ms: rounded(addUp([stage_ms, ...shards.map((shard) => shard.stage_ms)])),
+    inference: addUp([{ ...plan.inferenceStatistics() }, ...shards.map((shard) => shard.inference)]),
+    ...(shards.length > 0 && { shards: shards.map(({ index, count, run_id, host, duration_ms, num_splits }) => ({ index, count, run_id, host, duration_ms: Math.round(duration_ms), num_splits })) }),
     plan: plan.canonical,
     versions: plan.versions,
   };
+}
+
+function addUp(records: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const record of records) for (const [name, value] of Object.entries(record)) sums[name] = (sums[name] ?? 0) + value;
+  return sums;
 }
 
 function toManifest({ target, tau, k, counts }: SelectionSummary): ManifestThreshold {

@@ -1,12 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { PlanError, StageError } from "../core/errors.ts";
-import type { OutputFolder, SplitRecord } from "../core/output.ts";
+import type { OutputFolder } from "../core/output.ts";
 import type { OpenOutputOptions, Plan, RunSummary, SelectionSummary } from "../core/plan.ts";
-import type { Phase, ProgressEvent, RunObserver } from "../core/progress.ts";
+import type { RunObserver } from "../core/progress.ts";
 import type { Split } from "../core/source.ts";
 import { identifyInput, makeManifest, selectionsOf, withSelections, type Manifest } from "./manifest.ts";
+import { recordsOf, sumCounts, warnOfDamage, warnOfTokens } from "./run-counts.ts";
+import { scanSplits } from "./scan-splits.ts";
 import { runScorePhase } from "./score-phase.ts";
 import { runSelectPhase } from "./select-phase.ts";
+import { Stopwatch } from "./stopwatch.ts";
 
 export interface RunOptions extends OpenOutputOptions {
   readonly observer: RunObserver;
@@ -22,19 +25,27 @@ export interface RunOptions extends OpenOutputOptions {
  * Throws PlanError (empty input, scores of another plan), LockedError, StageError, ResourceExhaustedError, and the
  * signal's reason once it aborts; committed splits stay.
  */
-export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunSummary> {
+export function runPipeline(plan: Plan, options: RunOptions): Promise<RunSummary> {
+  return carryOut(plan, options, () => Promise.resolve());
+}
+
+/** As runPipeline. `check` may refuse what it finds, before anything is changed. */
+export async function carryOut(plan: Plan, options: RunOptions, check: (output: OutputFolder, splits: readonly Split[]) => Promise<void>): Promise<RunSummary> {
   const { signal } = options;
   const watch = new Stopwatch(options.observer);
   for (const warning of plan.warnings) watch.observer.report({ event: "warning", ...warning });
 
-  const splits = await watch.phase("scan", () => scan(plan, signal));
+  const splits = await watch.phase("scan", () => scanSplits(plan, signal));
   const input = identifyInput(splits);
   const output = await plan.output.open({ fresh: options.fresh, retry_rejects: options.retry_rejects });
   try {
-    warnOfDamage(output, watch.observer);
+    warnOfDamage(output.damaged, watch.observer);
     const finished = await finishedBefore(plan, output, splits);
-    if (finished) return upToDate(plan, finished, watch, splits);
-
+    if (finished) {
+      await output.dropShards();
+      return upToDate(plan, finished, watch, splits);
+    }
+    await check(output, splits);
     await output.invalidate();
     const numReused = splits.filter((split) => output.committed().has(split.digest)).length;
     const doneRecords = splits.reduce((sum, split) => sum + (output.committed().has(split.digest) ? split.num_records : 0), 0);
@@ -45,7 +56,7 @@ export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunS
     const digests = splits.map((split) => split.digest);
     await watch.phase("publish", () => output.publishScores(digests, { final: true }));
     const records = recordsOf(output, digests);
-    const counts = sumCounts(Array.from(records, (record) => ({ ...record, vig_histogram: [] })));
+    const counts = sumCounts(records);
     warnOfTokens(counts, watch.observer);
     const { selections, words } = await watch.phase("select", () =>
       runSelectPhase(plan, output, { observer: watch.observer, signal, records, with_words: true }),
@@ -67,7 +78,9 @@ export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunS
       ...watch.result(),
     };
     const described = { ...(await plan.source.describe()), ...input };
-    await output.finish(makeManifest(plan, { summary, started_at: watch.startedAt, input: described, stage_ms }), success);
+    const shards = output.shards.flatMap(({ report }) => report ?? []);
+    await output.finish(makeManifest(plan, { summary, started_at: watch.startedAt, input: described, stage_ms, shards }), success);
+    await output.dropShards();
     return summary;
   } finally {
     await output.close();
@@ -113,12 +126,6 @@ function isWithinLimit(plan: Plan, { num_rejected, num_read }: RunSummary["count
   return num_rejected <= plan.max_reject_fraction * num_read;
 }
 
-function warnOfDamage(output: OutputFolder, observer: RunObserver): void {
-  for (const file of output.damaged) {
-    observer.report({ event: "warning", code: "part_damaged", message: `${file} is not as it was written: what it held is scored again` });
-  }
-}
-
 /** A part that is gone leaves no trace in the rows that are left. */
 function checkAllScoresSeen(output: OutputFolder, { counts }: Manifest, selections: readonly SelectionSummary[]): void {
   const wanted = counts.num_scored + counts.num_text_only;
@@ -128,16 +135,6 @@ function checkAllScoresSeen(output: OutputFolder, { counts }: Manifest, selectio
       remedy: "run `pipeline run` with the same file: it does again what is missing",
     });
   }
-}
-
-async function scan(plan: Plan, signal: AbortSignal): Promise<Split[]> {
-  const splits: Split[] = [];
-  for await (const split of plan.source.splits(signal)) splits.push(split);
-  if (splits.length === 0) {
-    const described = JSON.stringify(await plan.source.describe());
-    throw new PlanError(`the source has no records: ${described}`, { remedy: "check the path and the format of the source" });
-  }
-  return splits;
 }
 
 async function finishedBefore(plan: Plan, output: OutputFolder, splits: readonly Split[]): Promise<Manifest | undefined> {
@@ -165,76 +162,4 @@ function upToDate(plan: Plan, manifest: Manifest, watch: Stopwatch, splits: read
     ...watch.result(),
     warnings: manifest.warnings,
   };
-}
-
-/** Unfolded one at a time, each time they are gone through: together their histograms would be the largest thing in memory. */
-function recordsOf(output: OutputFolder, digests: readonly string[]): Iterable<SplitRecord> {
-  return {
-    *[Symbol.iterator]() {
-      for (const digest of digests) yield output.committed().get(digest)!;
-    },
-  };
-}
-
-function sumCounts(records: readonly SplitRecord[]): RunSummary["counts"] {
-  const rejects_by_code: Partial<Record<keyof SplitRecord["rejects_by_code"], number>> = {};
-  for (const record of records) {
-    for (const [code, count] of Object.entries(record.rejects_by_code) as [keyof SplitRecord["rejects_by_code"], number][]) {
-      rejects_by_code[code] = (rejects_by_code[code] ?? 0) + count;
-    }
-  }
-  const sum = (read: (record: SplitRecord) => number) => records.reduce((total, record) => total + read(record), 0);
-  return {
-    num_read: sum((record) => record.num_records),
-    num_scored: sum((record) => record.num_scored),
-    num_text_only: sum((record) => record.num_text_only),
-    num_rejected: Object.values(rejects_by_code).reduce((total, count) => total + count, 0),
-    rejects_by_code,
-    num_tokens: sum((record) => record.num_tokens),
-    num_truncated_tokens: sum((record) => record.num_truncated_tokens),
-    num_unknown_tokens: sum((record) => record.num_unknown_tokens),
-  };
-}
-
-function warnOfTokens(counts: RunSummary["counts"], observer: RunObserver): void {
-  const share = (count: number) => `${count} of ${counts.num_tokens} answer tokens (${((100 * count) / counts.num_tokens).toFixed(1)}%)`;
-  if (counts.num_unknown_tokens > 0) {
-    const message = `${share(counts.num_unknown_tokens)} are unknown to the model's tokenizer; their VIG means little`;
-    observer.report({ event: "warning", code: "unknown_tokens", message });
-  }
-  if (counts.num_truncated_tokens > 0) {
-    const message = `max_length cut off ${counts.num_truncated_tokens} answer tokens, beside the ${counts.num_tokens} that were scored`;
-    observer.report({ event: "warning", code: "truncated_tokens", message });
-  }
-}
-
-/** Times phases, and keeps the warnings that pass through on their way to the observer. */
-class Stopwatch {
-  readonly startedAt = new Date();
-  readonly observer: RunObserver;
-  readonly #start = performance.now();
-  readonly #byPhase: Record<string, number> = {};
-  readonly #warnings: { readonly code: Extract<ProgressEvent, { event: "warning" }>["code"]; readonly message: string }[] = [];
-
-  constructor(observer: RunObserver) {
-    this.observer = {
-      report: (event) => {
-        if (event.event === "phase_finished") this.#byPhase[event.phase] = event.duration_ms;
-        if (event.event === "warning") this.#warnings.push({ code: event.code, message: event.message });
-        observer.report(event);
-      },
-    };
-  }
-
-  async phase<T>(phase: Phase, work: () => Promise<T>, totals: { readonly num_records?: number; readonly num_records_done?: number } = {}): Promise<T> {
-    const start = performance.now();
-    this.observer.report({ event: "phase_started", phase, ...totals });
-    const result = await work();
-    this.observer.report({ event: "phase_finished", phase, duration_ms: performance.now() - start });
-    return result;
-  }
-
-  result(): Pick<RunSummary, "warnings" | "duration_ms" | "duration_ms_by_phase"> {
-    return { warnings: this.#warnings, duration_ms: performance.now() - this.#start, duration_ms_by_phase: this.#byPhase };
-  }
 }

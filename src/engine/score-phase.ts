@@ -1,7 +1,7 @@
 import type { Float64, List, RecordBatch } from "apache-arrow";
 import { imagesSchema } from "../core/columns.ts";
 import { StageError } from "../core/errors.ts";
-import type { OutputFolder, SplitRecord } from "../core/output.ts";
+import type { SplitRecord, SplitStore } from "../core/output.ts";
 import type { Plan } from "../core/plan.ts";
 import type { RunObserver } from "../core/progress.ts";
 import { columnData, columnVector, emptyRecordBatch, isNull, takeRows } from "../core/record-batch.ts";
@@ -25,7 +25,7 @@ export interface ScorePhaseOptions {
  * Memory bound: for each lane, the prepared rows of two splits and the pixels of the batches in flight.
  * Throws what a stage throws, after every lane has stopped; committed splits stay.
  */
-export async function runScorePhase(plan: Plan, output: OutputFolder, splits: readonly Split[], options: ScorePhaseOptions): Promise<Readonly<Record<string, number>>> {
+export async function runScorePhase(plan: Plan, output: SplitStore, splits: readonly Split[], options: ScorePhaseOptions): Promise<Readonly<Record<string, number>>> {
   const pending = splits.filter((split) => !output.committed().has(split.digest));
   const publisher = new Publisher(output, splits);
   if (pending.length === 0) {
@@ -99,12 +99,12 @@ class SplitQueue {
 
 /** Publishes full parts behind the run, one at a time, as the run of committed splits from the start grows. */
 class Publisher {
-  readonly #output: OutputFolder;
+  readonly #output: SplitStore;
   readonly #digests: readonly string[];
   #numReady = 0;
   #work: Promise<void> = Promise.resolve();
 
-  constructor(output: OutputFolder, splits: readonly Split[]) {
+  constructor(output: SplitStore, splits: readonly Split[]) {
     this.#output = output;
     this.#digests = splits.map((split) => split.digest);
   }
@@ -124,7 +124,7 @@ class Publisher {
 
 interface LaneOptions extends ScorePhaseOptions {
   readonly plan: Plan;
-  readonly output: OutputFolder;
+  readonly output: SplitStore;
   readonly prepare: OpenStages;
   readonly stages: OpenStages;
   readonly queue: SplitQueue;

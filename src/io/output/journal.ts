@@ -80,11 +80,28 @@ export class Journal {
     });
   }
 
-  /** Settles when the entry is durable. Calls may overlap: entries are written one behind the other. */
-  append(entry: JournalEntry): Promise<void> {
-    const appended = this.#last.then(() => this.#write(entry));
+  /** The entries of a journal that another process may be writing. None where there is no such file. */
+  static async read(path: string): Promise<JournalEntry[]> {
+    return naming("read", path, async () => {
+      try {
+        const content = await readFile(path);
+        return content.subarray(0, content.lastIndexOf(0x0a) + 1).toString("utf8").split("\n").flatMap(readLine);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+        throw error;
+      }
+    });
+  }
+
+  /** Settles when the entries are durable. Calls may overlap: entries are written one behind the other. */
+  append(...entries: readonly JournalEntry[]): Promise<void> {
+    const appended = this.#last.then(() => this.#write(entries));
     this.#last = appended.catch(() => undefined);
     return appended;
+  }
+
+  get num_bytes(): number {
+    return this.#num_bytes;
   }
 
   async close(): Promise<void> {
@@ -92,9 +109,9 @@ export class Journal {
     await this.#file.close();
   }
 
-  async #write(entry: JournalEntry): Promise<void> {
+  async #write(entries: readonly JournalEntry[]): Promise<void> {
     if (this.#broken) throw this.#broken;
-    const line = Buffer.from(formatLine(entry));
+    const line = Buffer.from(entries.map(formatLine).join(""));
     try {
       await naming("append to", this.path, async () => {
         await crashPoint("append", this.path, () => this.#file.appendFile(line.subarray(0, line.length >> 1)));

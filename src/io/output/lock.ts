@@ -33,13 +33,13 @@ export class FolderLock {
     this.#heartbeat = setInterval(() => void touch(join(folder, name)), HEARTBEAT_MS).unref();
   }
 
-  /** Throws LockedError with pid, host and age where a process that runs holds the folder. */
-  static async acquire(folder: string): Promise<FolderLock> {
+  /** Throws LockedError with pid, host and age where a process that runs holds the folder, which messages call `what`. */
+  static async acquire(folder: string, what = folder): Promise<FolderLock> {
     const owner: Owner = { ...thisProcess(), since: Date.now() };
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const name = `lock-${owner.pid}-${randomBytes(6).toString("hex")}`;
       await writeDurably(join(folder, name), JSON.stringify(owner));
-      const others = await othersThan(folder, name);
+      const others = await othersThan(folder, name, await touchedAt(join(folder, name)));
       const holder = others.running.find((other) => other.holds);
       if (others.running.length === 0) {
         await writeDurably(join(folder, `${name}.held`), "");
@@ -48,10 +48,10 @@ export class FolderLock {
         return new FolderLock(folder, name);
       }
       await remove(join(folder, name));
-      if (holder) throw lockedBy(folder, holder.name, holder.owner);
+      if (holder) throw lockedBy(folder, what, holder);
       await sleep(20 + Math.random() * 180); // somebody contends as well: one of us will be first next time
     }
-    throw new LockedError(`${folder}: other processes keep contending for this folder`, { remedy: "start one run at a time" });
+    throw new LockedError(`${what}: other processes keep contending for this folder`, { remedy: "start one run at a time" });
   }
 
   /** Throws StageError where somebody has removed the lock, for then another run may be writing. */
@@ -66,6 +66,15 @@ export class FolderLock {
     }
   }
 
+  /**
+   * Throws LockedError where a process that runs holds or wants another folder, of the same file system, that must be
+   * free as long as this one is held. Of two that each hold one and look at the other's, at least one steps back.
+   */
+  async assertFree(other: string, what: string): Promise<void> {
+    const { running } = await othersThan(other, this.#name, await touchedAt(join(this.#folder, this.#name)));
+    if (running[0]) throw lockedBy(other, what, running[0]);
+  }
+
   async release(): Promise<void> {
     clearInterval(this.#heartbeat);
     await removeLock(this.#folder, this.#name);
@@ -78,8 +87,12 @@ interface Seen {
   readonly holds: boolean;
 }
 
-async function othersThan(folder: string, own: string): Promise<{ running: Seen[]; ended: string[] }> {
-  const now = (await stat(join(folder, own))).mtimeMs; // the file system's clock, which the heartbeats are in too
+/** By the file system's clock, which the heartbeats are in too. */
+async function touchedAt(path: string): Promise<number> {
+  return (await stat(path)).mtimeMs;
+}
+
+async function othersThan(folder: string, own: string, now: number): Promise<{ running: Seen[]; ended: string[] }> {
   const names = await namesIn(folder);
   const running: Seen[] = [];
   const ended: string[] = [];
@@ -128,10 +141,10 @@ async function touch(path: string): Promise<void> {
   await utimes(path, now, now).catch(() => undefined); // assertHeld reports a lock that is gone
 }
 
-function lockedBy(folder: string, name: string, owner: Owner): LockedError {
+function lockedBy(folder: string, what: string, { name, owner }: Seen): LockedError {
   const minutes = Math.max(0, Math.round((Date.now() - owner.since) / 60_000));
   const age = minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-  return new LockedError(`${folder} is held by process ${owner.pid} on ${owner.host}, since ${age}`, {
+  return new LockedError(`${what} is held by process ${owner.pid} on ${owner.host}, since ${age}`, {
     remedy: `wait until it ends or stop it; if it is surely gone, remove ${join(folder, name)}`,
   });
 }

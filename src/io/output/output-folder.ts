@@ -3,11 +3,12 @@ import { join, resolve } from "node:path";
 import type { RecordBatch, Schema } from "apache-arrow";
 import { rejectsSchema } from "../../core/columns.ts";
 import { InternalError, PlanError, StageError } from "../../core/errors.ts";
-import type { DatasetOptions, DatasetWriter, OutputFolder, RowCopyWriter, SplitRecord } from "../../core/output.ts";
+import type { BegunShard, DatasetOptions, DatasetWriter, OutputFolder, RowCopyWriter, SplitRecord } from "../../core/output.ts";
 import { int32Column, projectColumns, withColumns } from "../../core/record-batch.ts";
 import { naming } from "../file-error.ts";
 import { type Compression, ParquetWriter } from "../parquet/parquet-writer.ts";
 import { readParquet } from "../parquet/read-parquet.ts";
+import { assertNoShardRuns, assertShardsAgree, begunShards, removeShards, takeIn } from "./begun-shards.ts";
 import { CommittedSplits } from "./committed-splits.ts";
 import { FolderDatasetWriter } from "./dataset-writer.ts";
 import { makeFolder, namesIn, remove, syncFolder, TEMPORARY_SUFFIX, writeAndSync } from "./durable-file.ts";
@@ -53,13 +54,20 @@ export async function openOutputFolder(options: OutputFolderOptions): Promise<Ou
   await makeFolder(work);
   const lock = await FolderLock.acquire(work);
   try {
-    if (options.fresh) await wipe(path);
-    await agreeOnPlan(path, work, { scores_hash: options.scores_hash, plan: options.scores_plan });
+    const wanted = { scores_hash: options.scores_hash, plan: options.scores_plan };
+    await assertNoShardRuns(path, work, await begunShards(work), lock);
+    if (options.fresh) await wipe(path, ["splits", "shards"]);
+    const shards = await begunShards(work);
+    // Shards can have been begun under another plan than the folder's only by --fresh: they replace what it holds.
+    const replaced = (await assertShardsAgree(path, work, shards, wanted)) && (await readScoresPlan(work))?.scores_hash !== wanted.scores_hash;
+    if (replaced) await wipe(path, []);
+    await agreeOnPlan(path, work, wanted, { writes: true });
     await sweep(path, work);
     const { journal, entries } = await Journal.open(join(work, "journal.jsonl"));
     try {
+      entries.push(...(await takeIn(work, shards, journal)));
       const recovered = await recover(path, work, entries, options.scores_hash);
-      const folder = new LockedOutputFolder(path, options, lock, journal, recovered);
+      const folder = new LockedOutputFolder(path, options, { lock, journal, recovered, shards });
       if (options.retry_rejects) await folder.forgetRejects();
       return folder;
     } catch (error) {
@@ -81,17 +89,18 @@ async function sweep(path: string, work: string): Promise<void> {
 }
 
 /** Only what this tool writes is removed; `_SUCCESS` first and the plan last, so that a crash in between is seen. */
-async function wipe(path: string): Promise<void> {
+async function wipe(path: string, scored: readonly string[]): Promise<void> {
   await remove(join(path, SUCCESS));
   await syncFolder(path);
   await remove(join(path, MANIFEST));
   await remove(join(path, "report.html"));
   for (const name of await namesIn(path)) if (name === "scores" || DATASET_NAME.test(name)) await remove(join(path, name));
-  for (const name of ["journal.jsonl", "splits", "parts", "datasets", "plan.json"]) await remove(join(path, WORK, name));
+  for (const name of ["journal.jsonl", ...scored, "parts", "datasets", "plan.json"]) await remove(join(path, WORK, name));
   await syncFolder(path);
 }
 
-async function agreeOnPlan(path: string, work: string, wanted: ScoresPlan): Promise<void> {
+/** Throws PlanError where the folder's scores were made by another plan, or by nobody knows what. */
+export async function agreeOnPlan(path: string, work: string, wanted: ScoresPlan, { writes }: { readonly writes: boolean }): Promise<void> {
   const stored = await readScoresPlan(work);
   if (stored) return assertSamePlan(path, stored, wanted);
   if ((await namesIn(path)).includes("scores")) {
@@ -99,29 +108,40 @@ async function agreeOnPlan(path: string, work: string, wanted: ScoresPlan): Prom
       remedy: "choose another output path, or start over with --fresh, which removes it",
     });
   }
-  await writeScoresPlan(work, wanted);
+  if (writes) await writeScoresPlan(work, wanted);
+}
+
+interface Opened {
+  readonly lock: FolderLock;
+  readonly journal: Journal;
+  readonly recovered: Recovered;
+  readonly shards: readonly BegunShard[];
 }
 
 class LockedOutputFolder implements OutputFolder {
   readonly path: string;
   readonly damaged: readonly string[];
+  readonly shards: readonly BegunShard[];
   readonly #options: OutputFolderOptions;
   readonly #lock: FolderLock;
   readonly #journal: Journal;
   readonly #splits: CommittedSplits;
+  readonly #lost: readonly string[];
   readonly #staged: StagedSplits;
   readonly #parts: PartFiles;
   /** Publications run one behind the other. */
   #publishing: Promise<void> = Promise.resolve();
   #num_datasets = 0;
 
-  constructor(path: string, options: OutputFolderOptions, lock: FolderLock, journal: Journal, recovered: Recovered) {
+  constructor(path: string, options: OutputFolderOptions, { lock, journal, recovered, shards }: Opened) {
     this.path = path;
+    this.shards = shards;
     this.#options = options;
     this.#lock = lock;
     this.#journal = journal;
     this.damaged = recovered.damaged;
     this.#splits = recovered.splits;
+    this.#lost = recovered.lost;
     this.#staged = recovered.staged;
     this.#parts = recovered.parts;
   }
@@ -131,12 +151,19 @@ class LockedOutputFolder implements OutputFolder {
   }
 
   async forgetRejects(): Promise<void> {
-    for (const entry of [...this.#splits.journalEntries()]) {
-      if (!entry.rejects) continue;
-      const split_digest = entry.record.split_digest;
-      await this.#journal.append({ kind: "forget", scores_hash: this.#options.scores_hash, split_digest });
-      this.#splits.delete(split_digest);
-    }
+    const rejecting = [...this.#splits.journalEntries()].filter((entry) => entry.rejects !== null);
+    await this.#forget(rejecting.map(({ record }) => record.split_digest));
+  }
+
+  forgetLost(): Promise<void> {
+    return this.#forget(this.#lost);
+  }
+
+  async #forget(split_digests: readonly string[]): Promise<void> {
+    const { scores_hash } = this.#options;
+    await this.#lock.assertHeld();
+    if (split_digests.length > 0) await this.#journal.append(...split_digests.map((split_digest) => ({ kind: "forget" as const, scores_hash, split_digest })));
+    for (const split_digest of split_digests) this.#splits.delete(split_digest);
   }
 
   async commitSplit(record: SplitRecord, scores: RecordBatch, rejects: RecordBatch): Promise<void> {
@@ -203,6 +230,10 @@ class LockedOutputFolder implements OutputFolder {
     await this.invalidate();
     await writeAndSync(join(this.path, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
     if (success) await writeAndSync(join(this.path, SUCCESS), "");
+  }
+
+  async dropShards(): Promise<void> {
+    if (this.shards.length > 0) await removeShards(join(this.path, WORK));
   }
 
   async close(): Promise<void> {

@@ -11,6 +11,8 @@ export interface Recovered {
   readonly parts: PartFiles;
   /** Paths of files that are there and not as the journal says. */
   readonly damaged: readonly string[];
+  /** Splits that the journal has and the disk has not. */
+  readonly lost: readonly string[];
 }
 
 /**
@@ -31,15 +33,17 @@ export async function recover(path: string, work: string, entries: readonly Jour
   const parts = await PartFiles.open(join(work, "parts"), join(path, "scores"), known_parts);
   const in_parts = new Set(parts.entries.flatMap((part) => part.splits.map(([split, scores]) => split + scores)));
   const damaged = [...parts.damaged];
+  const lost: string[] = [];
   const isPublished = (entry: SplitEntry) => entry.scores !== null && in_parts.has(entry.record.split_digest + entry.scores.digest);
   for (const entry of [...splits.journalEntries()]) {
     const broken = await brokenFile(entry, staged, isPublished(entry));
     if (broken === undefined) continue;
     splits.delete(entry.record.split_digest);
+    lost.push(entry.record.split_digest);
     if (broken.is_there) damaged.push(broken.path);
   }
   await staged.sweep(splits.journalEntries(), isPublished);
-  return { splits, staged, parts, damaged };
+  return { splits, staged, parts, damaged, lost };
 }
 
 /** The first of the split's files that is missing (a part that is gone had it) or damaged; undefined: it is whole. */

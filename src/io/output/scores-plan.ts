@@ -38,14 +38,17 @@ export function readScoresPlan(work: string): Promise<ScoresPlan | undefined> {
 }
 
 /** Throws PlanError naming every difference where the plans' hashes differ. */
-export function assertSamePlan(folder: string, stored: ScoresPlan, wanted: ScoresPlan): void {
+export function assertSamePlan(
+  folder: string,
+  stored: ScoresPlan,
+  wanted: ScoresPlan,
+  remedy = "choose another output path, take the change back, or start over with --fresh",
+): void {
   if (stored.scores_hash === wanted.scores_hash) return;
   const all = differences(stored.plan, wanted.plan, "");
   const listed = all.slice(0, MAX_DIFFERENCES).map((line) => `\n    ${line}`);
   const rest = all.length > MAX_DIFFERENCES ? `\n    and ${all.length - MAX_DIFFERENCES} more` : "";
-  throw new PlanError(`the scores in ${folder} were made by another plan:${listed.join("") || " its hash differs"}${rest}`, {
-    remedy: "choose another output path, take the change back, or start over with --fresh",
-  });
+  throw new PlanError(`the scores in ${folder} were made by another plan:${listed.join("") || " its hash differs"}${rest}`, { remedy });
 }
 
 /** "path: was OLD, now NEW" for each leaf that differs; arrays are compared element by element. */
