@@ -17,9 +17,11 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   config: ["core", "io", "model", "stages"],
   report: ["core", "io", "kernels", "model", "stages"],
   export: ["core", "io", "kernels", "model", "stages"],
-  cli: ["core", "config", "engine", "export", "report"],
+  metrics: [],
+  analysis: ["core", "io", "kernels", "metrics", "report"],
+  cli: ["analysis", "core", "config", "engine", "export", "metrics", "report"],
   // What the package exports.
-  "index.ts": ["core", "config", "engine", "export", "io", "kernels", "model", "stages"],
+  "index.ts": ["analysis", "core", "config", "engine", "export", "io", "kernels", "metrics", "model", "stages"],
 };
 
 /** Packages that one place alone may know. Paths are prefixes. */
