@@ -46,6 +46,8 @@ const WRITER_FILES = [
   "cli/metrics-file.ts",
   // For a catalogue, likewise.
   "cli/open-lineage.ts",
+  // The picture that an analysis is asked for.
+  "cli/write-picture.ts",
   // The configuration that it is asked to write.
   "cli/init.ts",
 ];

@@ -1,3 +1,4 @@
+import { analyzeVerb } from "./analyze.ts";
 import { completionVerb } from "./completion.ts";
 import { doctorVerb } from "./doctor.ts";
 import { evaluateVerb } from "./evaluate.ts";
@@ -12,4 +13,4 @@ import { validateVerb } from "./validate.ts";
 import type { Verb } from "./verb.ts";
 
 /** Every command, in the order in which help shows them. */
-export const VERBS: readonly Verb<never>[] = [runVerb, validateVerb, planVerb, selectVerb, reportVerb, exportVerb, evaluateVerb, doctorVerb, initVerb, schemaVerb, completionVerb];
+export const VERBS: readonly Verb<never>[] = [runVerb, validateVerb, planVerb, selectVerb, reportVerb, analyzeVerb, exportVerb, evaluateVerb, doctorVerb, initVerb, schemaVerb, completionVerb];

@@ -144,5 +144,5 @@ function optionTexts(options: unknown): readonly string[] | string {
   const texts: unknown[] = Array.isArray(options) ? options : Object.keys(options).sort().map((key) => (options as Record<string, unknown>)[key]);
   const lettersFit = Array.isArray(options) || Object.keys(options).sort().every((key, index) => key === LETTERS[index]);
   const fits = lettersFit && texts.length > 0 && texts.length <= LETTERS.length && texts.every((text) => typeof text === "string");
-  return fits ? (texts as string[]) : wrong;
+  return fits ? (texts) : wrong;
 }
