@@ -84,6 +84,18 @@ export { requireColumns } from "./stages/require-columns.ts";
 export type { Model, ModelDescription, Prepared, Scorer } from "./model/contract.ts";
 export { loadModel } from "./model/load-model.ts";
 
+// ---- metrics of a model's own outputs (docs/evaluation.md) ----
+
+export { evaluateFile, type EvaluateOptions, type Evaluation } from "./analysis/evaluate-file.ts";
+export type { Estimate, MetricGroup, MetricResult, MetricTally } from "./metrics/estimate.ts";
+export { METRIC_NAMES, type MetricName, newTally } from "./metrics/metrics.ts";
+export { ObjectTable } from "./metrics/object-table.ts";
+export { popeMeasures, yesOrNo } from "./metrics/pope.ts";
+export { chairCounts } from "./metrics/chair.ts";
+export { ratingIn } from "./metrics/mmhal.ts";
+export { chosenLetter } from "./metrics/choice.ts";
+export { anls, editDistance } from "./metrics/docvqa.ts";
+
 // ---- kernels: plain typed-array maths ----
 
 export { auc } from "./kernels/auc.ts";

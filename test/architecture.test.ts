@@ -18,9 +18,11 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   report: ["core", "io", "kernels", "model", "stages"],
   export: ["core", "io", "kernels", "model", "stages"],
   doctor: ["core", "kernels", "model", "stages"],
-  cli: ["core", "config", "doctor", "engine", "export", "report"],
+  metrics: [],
+  analysis: ["core", "io", "kernels", "metrics", "report"],
+  cli: ["analysis", "core", "config", "doctor", "engine", "export", "metrics", "report"],
   // What the package exports.
-  "index.ts": ["core", "config", "engine", "export", "io", "kernels", "model", "stages"],
+  "index.ts": ["analysis", "core", "config", "engine", "export", "io", "kernels", "metrics", "model", "stages"],
 };
 
 /** Packages that one place alone may know. Paths are prefixes. */
@@ -45,6 +47,8 @@ const WRITER_FILES = [
   "cli/metrics-file.ts",
   // For a catalogue, likewise.
   "cli/open-lineage.ts",
+  // The picture that an analysis is asked for.
+  "cli/write-picture.ts",
   // The configuration that it is asked to write.
   "cli/init.ts",
 ];

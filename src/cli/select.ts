@@ -39,7 +39,7 @@ export const selectVerb: Verb<SelectVerbOptions> = {
 };
 
 /** Percentages of `--top`: "30,50,70". Throws PlanError. */
-function parsePercents(text: string): number[] {
+export function parsePercents(text: string): number[] {
   const percents = text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
   const isWrong = percents.some((percent) => !(percent >= 0 && percent <= 100));
   if (isWrong) throw new PlanError(`--top ${text} is not a list of percentages`, { remedy: "for example --top 30,50,70" });

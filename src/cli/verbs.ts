@@ -1,5 +1,7 @@
+import { analyzeVerb } from "./analyze.ts";
 import { completionVerb } from "./completion.ts";
 import { doctorVerb } from "./doctor.ts";
+import { evaluateVerb } from "./evaluate.ts";
 import { exportVerb } from "./export.ts";
 import { initVerb } from "./init.ts";
 import { mergeVerb } from "./merge.ts";
@@ -12,4 +14,4 @@ import { validateVerb } from "./validate.ts";
 import type { Verb } from "./verb.ts";
 
 /** Every command, in the order in which help shows them. */
-export const VERBS: readonly Verb<never>[] = [runVerb, mergeVerb, validateVerb, planVerb, selectVerb, reportVerb, exportVerb, doctorVerb, initVerb, schemaVerb, completionVerb];
+export const VERBS: readonly Verb<never>[] = [runVerb, mergeVerb, validateVerb, planVerb, selectVerb, reportVerb, analyzeVerb, exportVerb, evaluateVerb, doctorVerb, initVerb, schemaVerb, completionVerb];

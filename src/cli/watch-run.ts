@@ -84,7 +84,7 @@ function finishedFields(summary: RunSummary, exit_code: number): Record<string, 
   return { event: "finished", exit_code, ...fields };
 }
 
-interface View extends RunObserver {
+export interface View extends RunObserver {
   /** A line for whoever watches. */
   notice(message: string, fields?: Readonly<Record<string, unknown>>): void;
   /** The last line of a run that failed; only where `logStyle` is json. */
@@ -95,7 +95,7 @@ interface View extends RunObserver {
 const ignore = (): void => undefined;
 
 /** Each view brings a library; only the one that is shown is loaded. */
-async function openView({ shell, options, name }: WatchOptions, run_id: string): Promise<View> {
+export async function openView({ shell, options, name }: Pick<WatchOptions, "shell" | "options" | "name">, run_id: string): Promise<View> {
   const colors = colorsFor(shell.stderr, shell, options);
   const style = logStyle(shell, options);
   if (style === "json") {

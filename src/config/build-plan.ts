@@ -3,6 +3,7 @@ import path from "node:path";
 import type { Schema } from "apache-arrow";
 import { samplesSchema } from "../core/columns.ts";
 import type { InferenceStatistics, Plan } from "../core/plan.ts";
+import type { SourceChange } from "../core/source.ts";
 import { openOutputFolder } from "../io/output/output-folder.ts";
 import { openShardFolder } from "../io/output/shard-folder.ts";
 import { openSource, sourceIdentity } from "../io/sources/open-source.ts";
@@ -40,6 +41,8 @@ export async function checkPlan(config: PipelineConfig): Promise<CheckedPlan> {
 export interface BuildPlanOptions {
   /** Selections to make in place of the configured ones, in percent: `pipeline select --top`. */
   readonly topPercents?: readonly number[];
+  /** What is read in place of the source as it is: other images, for an analysis. */
+  readonly sourceChange?: SourceChange;
 }
 
 /** Loads modules, reads and checks the model's folder and the input's schema; starts nothing. Throws PlanError, ConfigError. */
@@ -57,11 +60,12 @@ export interface ExaminedPlan {
   readonly scorerReport: () => ScorerReport | undefined;
 }
 
-export async function examinePlan(config: PipelineConfig, { topPercents }: BuildPlanOptions = {}): Promise<ExaminedPlan> {
+export async function examinePlan(config: PipelineConfig, { topPercents, sourceChange }: BuildPlanOptions = {}): Promise<ExaminedPlan> {
   const devices = devicesOf(config);
   const resources = resolveResources(config.resources, devices);
   const modules = await loadStageModules(config.modules);
-  const [model, source] = await Promise.all([loadModel(config.model), openSource(config.source, path.sep)]);
+  const [model, opened] = await Promise.all([loadModel(config.model), openSource(config.source, path.sep)]);
+  const source = sourceChange ? sourceChange.apply(opened) : opened;
   const inference = new InferenceRecord(model.description);
   const stages = buildStages(config.stages, {
     modules,
@@ -72,7 +76,7 @@ export async function examinePlan(config: PipelineConfig, { topPercents }: Build
     onScorer: (scorer) => (inference.report = scorer.report),
   });
   const { scores: schema, steps, selection } = flowSchemas(stages, source.schema);
-  const canonical = canonicalPlan(config, model.description, { stages, modules, scores: schema.samples });
+  const canonical = canonicalPlan(config, { model: model.description, stages, modules, scores: schema.samples, sourceChange });
   const scores_hash = canonicalDigest(canonical.scores);
   const versions = libraryVersions();
   const { path: outputPath, compression } = config.output;
@@ -144,14 +148,16 @@ export function devicesOf(config: PipelineConfig): readonly string[] {
 /** Raised when what the canonical plan holds changes its meaning. */
 const CANONICAL_VERSION = 1;
 
-interface PlannedStages {
+interface CanonicalParts {
+  readonly model: ModelDescription;
   readonly stages: BuiltStages;
   readonly modules: readonly LoadedModule[];
   readonly scores: Schema;
+  readonly sourceChange: SourceChange | undefined;
 }
 
 /** Everything that changes a stored score, and what changes a selection. Places of files are no part of it, their content is. */
-function canonicalPlan(config: PipelineConfig, model: ModelDescription, { stages, modules, scores }: PlannedStages): Plan["canonical"] {
+function canonicalPlan(config: PipelineConfig, { model, stages, modules, scores, sourceChange }: CanonicalParts): Plan["canonical"] {
   const digestOf = (kind: string) => modules.find(({ stage }) => stage.kind === kind)?.digest;
   const stageEntry = (stage: { readonly kind: string; readonly version: number; readonly config: unknown }) => ({
     kind: stage.kind,
@@ -163,7 +169,7 @@ function canonicalPlan(config: PipelineConfig, model: ModelDescription, { stages
   return {
     scores: {
       canonical_version: CANONICAL_VERSION,
-      source: sourceIdentity(config.source),
+      source: { ...sourceIdentity(config.source), ...sourceChange?.identity },
       model: {
         ...without(model, ["path"]),
         // What the description does not hold in its resolved form.

@@ -37,3 +37,10 @@ export interface Source {
   /** What identifies the input in the manifest: file names, sizes. */
   describe(): Promise<Readonly<Record<string, unknown>>>;
 }
+
+/** A change of what a source delivers: part of the scores plan, so that scores with and without it are never mixed. */
+export interface SourceChange {
+  /** What tells it from other changes; goes into the plan's hash. */
+  readonly identity: Readonly<Record<string, unknown>>;
+  apply(source: Source): Source;
+}

@@ -1,6 +1,9 @@
-import type { FileHandle } from "node:fs/promises";
-
 const CHUNK_BYTES = 2 ** 20;
+
+/** What a window needs of a file. */
+export interface ByteReader {
+  read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
+}
 
 /**
  * A stretch of a file in memory. Positions are the file's; a scanner says with `keep_from` what it still needs and
@@ -13,13 +16,13 @@ export class ByteWindow {
   at_end = false;
   #buffer: Buffer = Buffer.alloc(0);
   #start: number;
-  readonly #file: FileHandle;
+  readonly #file: ByteReader;
   readonly #range_end: number;
 
   readonly #chunk_bytes: number;
 
   /** Reads [range_start, range_end) of the file, `chunk_bytes` at a time where that is less than the usual. */
-  constructor(file: FileHandle, range_start: number, range_end: number, chunk_bytes = CHUNK_BYTES) {
+  constructor(file: ByteReader, range_start: number, range_end: number, chunk_bytes = CHUNK_BYTES) {
     this.#file = file;
     this.#chunk_bytes = Math.min(chunk_bytes, CHUNK_BYTES);
     this.#start = this.keep_from = range_start;

@@ -1,0 +1,51 @@
+"""Lets the demo model answer, greedily, and writes what `pipeline evaluate` reads: demo-pope.jsonl, demo-chair.jsonl.
+
+    python examples/evaluate/demo-outputs.py      (experiments/demo-model/requirements.txt)
+
+The scenes are fresh ones (seed 4242), each with a pair of drawing and card color that training never showed. One
+question on a drawing that is there and one on a drawing that is not, drawn at random; one caption in one style.
+"""
+
+import json
+import random
+import sys
+from pathlib import Path
+
+import torch
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1] / "experiments" / "demo-model"))
+import scoring  # noqa: E402
+from render import Renderer, tensors  # noqa: E402
+from world import NAMES, article, random_scene  # noqa: E402
+
+SCENES, SEED = 200, 4242
+
+
+def main():
+    rng, generator = random.Random(SEED), torch.Generator().manual_seed(SEED)
+    scorer = scoring.Scorer(HERE.parents[1] / "data" / "models" / "demo")
+    scenes = [random_scene(rng, unseen=True) for _ in range(SCENES)]
+    images = Renderer().draw(*tensors(scenes), generator).round().byte().permute(0, 2, 3, 1).numpy()
+    pope, chair = [], []
+    for scene, image in zip(scenes, images):
+        pixels = scorer.pixels([image])
+        present = sorted({NAMES[name] for _, name, _ in scene})
+        absent = [name for name in NAMES if name not in present]
+        for label, name in (("yes", rng.choice(present)), ("no", rng.choice(absent))):
+            question = f"Is there {article(name)} {name} in the picture?"
+            pope.append({"question": question, "response": answer(scorer, pixels, question), "label": label, "sampling": "random"})
+        chair.append({"response": answer(scorer, pixels, "Describe the image."), "objects": present})
+    for name, rows in (("demo-pope", pope), ("demo-chair", chair)):
+        (HERE / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@torch.no_grad()
+def answer(scorer, pixels, question):
+    text = scorer.render([{"role": "user", "content": f"<image>\n{question}"}], ask=True)
+    ids = scorer.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
+    out = scorer.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=pixels, do_sample=False, max_new_tokens=96)
+    return scorer.tokenizer.decode(out[0, ids.shape[1]:], skip_special_tokens=True).strip()
+
+
+main()
