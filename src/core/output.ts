@@ -88,7 +88,9 @@ export interface OutputFolder {
   readManifest(): Promise<Readonly<Record<string, unknown>> | undefined>;
   /** Removes `_SUCCESS` first, so that a folder with `_SUCCESS` always matches its manifest. */
   invalidate(): Promise<void>;
-  /** Writes manifest.json, then (if success) `_SUCCESS`, both by rename. */
+  /** Paths of files in `rejects/` and selections that are missing, changed or new since the manifest was written. */
+  findDamage(): Promise<readonly string[]>;
+  /** Writes manifest.json, with the digest of every published file, then (if success) `_SUCCESS`, both by rename. */
   finish(manifest: Readonly<Record<string, unknown>>, success: boolean): Promise<void>;
   /** Releases the lock. */
   close(): Promise<void>;

@@ -33,7 +33,11 @@ export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunS
   try {
     warnOfDamage(output, watch.observer);
     const finished = await finishedBefore(plan, output, splits);
-    if (finished) return upToDate(plan, finished, watch, splits);
+    const damaged = finished ? await output.findDamage() : [];
+    if (finished && damaged.length === 0) return upToDate(plan, finished, watch, splits);
+    warnOfRemade(damaged, watch.observer);
+    // Also those that `pipeline select` made.
+    const selecting: Plan = finished ? { ...plan, targets: selectionsOf(finished).map(({ target }) => target) } : plan;
 
     await output.invalidate();
     const numReused = splits.filter((split) => output.committed().has(split.digest)).length;
@@ -48,7 +52,7 @@ export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunS
     const counts = sumCounts(Array.from(records, (record) => ({ ...record, vig_histogram: [] })));
     warnOfTokens(counts, watch.observer);
     const { selections, words } = await watch.phase("select", () =>
-      runSelectPhase(plan, output, { observer: watch.observer, signal, records, with_words: true }),
+      runSelectPhase(selecting, output, { observer: watch.observer, signal, records, with_words: true }),
     );
 
     // Selections of an earlier run may be of other scores.
@@ -116,6 +120,12 @@ function isWithinLimit(plan: Plan, { num_rejected, num_read }: RunSummary["count
 function warnOfDamage(output: OutputFolder, observer: RunObserver): void {
   for (const file of output.damaged) {
     observer.report({ event: "warning", code: "part_damaged", message: `${file} is not as it was written: what it held is scored again` });
+  }
+}
+
+function warnOfRemade(files: readonly string[], observer: RunObserver): void {
+  for (const file of files) {
+    observer.report({ event: "warning", code: "part_damaged", message: `${file} is not as it was written: it is made again from the scores` });
   }
 }
 

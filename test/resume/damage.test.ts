@@ -57,6 +57,28 @@ describe("a finished folder", () => {
     expect(dataFiles(output)).toEqual(dataFiles(undisturbed));
   });
 
+  it("whose selections or rejects are damaged, missing or added to gets them again from its scores", async () => {
+    const output = copy("selections");
+    const selected = await pipeline(folder, ["select", "job.yaml", "--top", "30", ...into("selections")]);
+    expect(selected.exit_code, selected.stderr).toBe(0);
+    const whole = dataFiles(output);
+    expect(logLines(await run(folder, {}, into("selections"))).at(-1)).toMatchObject({ exit_code: 0, up_to_date: true });
+    flipByte(path.join(output, "selection", "part-00000.parquet"));
+    rmSync(path.join(output, "selection@30"), { recursive: true });
+    cpSync(path.join(output, "rejects", "part-00000.parquet"), path.join(output, "rejects", "part-00001.parquet"));
+    const ended = await run(folder, {}, into("selections"));
+    expect(ended.exit_code, ended.stderr).toBe(0);
+    const damaged = logLines(ended).filter((line) => line["code"] === "part_damaged");
+    expect(damaged.map((line) => /selections\/(\S+) is not as it was written/.exec(String(line["msg"]))?.[1])).toEqual([
+      "rejects/part-00001.parquet",
+      "selection/part-00000.parquet",
+      "selection@30/part-00000.parquet",
+    ]);
+    expect(logLines(ended).at(-1)).toMatchObject({ num_splits_reused: 3, up_to_date: false });
+    expect(dataFiles(output)).toEqual(whole);
+    expect(logLines(await run(folder, {}, into("selections"))).at(-1)).toMatchObject({ exit_code: 0, up_to_date: true });
+  });
+
   it("of another plan is refused with the difference named, and started over with --fresh alone", async () => {
     copy("changed");
     const changes = [...into("changed"), "--set", "blur.sigma_fraction=0.3"];
