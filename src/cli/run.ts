@@ -7,6 +7,7 @@ import { watchRun } from "./watch-run.ts";
 interface RunVerbOptions extends CommonOptions {
   readonly fresh: boolean;
   readonly retryRejects: boolean;
+  readonly checkImages: boolean;
   readonly metricsFile?: string;
   readonly openlineage?: string;
   readonly report: boolean;
@@ -26,12 +27,14 @@ export const runVerb: Verb<RunVerbOptions> = {
     withConfigOptions(command)
       .option("--fresh", "start over: remove scores that another configuration made", false)
       .option("--retry-rejects", "try rejected samples again", false)
+      .option("--check-images", "read the images of samples that are scored already, and score those again whose images changed", false)
       .option("--no-report", "don't write report.html (also: output.report in the configuration)")
       .option("--metrics-file <path>", "write the outcome for Prometheus's textfile collector")
       .option("--openlineage <url or file>", "send OpenLineage events: post them to an address, or append them to a file");
     return withExamples(command, [
       "pipeline run pipelines/select.yaml",
       "pipeline run pipelines/select.yaml --set blur.sigma_px=8 --set output.path=out/sigma8",
+      "pipeline run pipelines/select.yaml --check-images",
       "pipeline run pipelines/select.yaml --log-format json --metrics-file /var/lib/node_exporter/vig.prom 2>> run.log",
     ]);
   },
@@ -47,7 +50,7 @@ export const runVerb: Verb<RunVerbOptions> = {
     return watchRun({ shell, options, configFile: file!, name: config.name, lineage }, async (handles) => {
       const reporter = new RunReporter(handles, residentBytes);
       const plan = await buildPlan(config);
-      const summary = await runPipeline(plan, { ...handles, observer: reporter.observer, fresh: options.fresh, retry_rejects: options.retryRejects });
+      const summary = await runPipeline(plan, { ...handles, observer: reporter.observer, fresh: options.fresh, retry_rejects: options.retryRejects, check_images: options.checkImages });
       if (options.report && config.output.report) await reporter.write(summary, plan.source);
       return summary;
     });

@@ -15,6 +15,8 @@ export interface SplitRecord {
   readonly num_unknown_tokens: number;
   /** Sparse counts of the first radix digit of the VIG keys: [digit, count] in ascending order. */
   readonly vig_histogram: readonly (readonly [number, number])[];
+  /** Over the bytes of every image that its samples show, as they were scored; absent where an earlier version scored it. */
+  readonly images_digest?: string;
 }
 
 /** One Parquet data set folder being written; nothing of it is visible before `publish`. */
@@ -63,6 +65,8 @@ export interface OutputFolder {
   readonly damaged: readonly string[];
   /** Splits whose scores are durable under this run's scores hash, by digest. */
   committed(): ReadonlyMap<string, SplitRecord>;
+  /** Splits that are to be scored again; durable before it settles. */
+  forget(split_digests: readonly string[]): Promise<void>;
   /** Makes one split durable. `rejects` has rejectsSchema. */
   commitSplit(record: SplitRecord, scores: RecordBatch, rejects: RecordBatch): Promise<void>;
   /**

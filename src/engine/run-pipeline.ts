@@ -4,6 +4,7 @@ import type { OutputFolder, SplitRecord } from "../core/output.ts";
 import type { OpenOutputOptions, Plan, RunSummary, SelectionSummary } from "../core/plan.ts";
 import type { Phase, ProgressEvent, RunObserver } from "../core/progress.ts";
 import type { Split } from "../core/source.ts";
+import { forgetChangedImages } from "./check-images.ts";
 import { identifyInput, makeManifest, selectionsOf, withSelections, type Manifest } from "./manifest.ts";
 import { runScorePhase } from "./score-phase.ts";
 import { runSelectPhase } from "./select-phase.ts";
@@ -12,6 +13,8 @@ export interface RunOptions extends OpenOutputOptions {
   readonly observer: RunObserver;
   /** Aborted with the error that the run is to end with. */
   readonly signal: AbortSignal;
+  /** Reads the images of committed splits again, and scores those again that show other ones. */
+  readonly check_images?: boolean;
   /** In logs and manifest; made here where it is absent. */
   readonly run_id?: string;
 }
@@ -32,6 +35,7 @@ export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunS
   const output = await plan.output.open({ fresh: options.fresh, retry_rejects: options.retry_rejects });
   try {
     warnOfDamage(output, watch.observer);
+    if (options.check_images) await watch.phase("check", () => forgetChangedImages(plan, output, splits, { observer: watch.observer, signal }));
     const finished = await finishedBefore(plan, output, splits);
     const damaged = finished ? await output.findDamage() : [];
     if (finished && damaged.length === 0) return upToDate(plan, finished, watch, splits);

@@ -157,6 +157,30 @@ describe("--retry-rejects", () => {
   });
 });
 
+describe("--check-images", () => {
+  it("scores again what shows an image that changed under its name, and nothing else", async () => {
+    const changing = makeJob({ num_samples: 24, with_reject: false });
+    onTestFinished(() => rmSync(changing, { recursive: true, force: true }));
+    const images = path.join(changing, "images");
+    cpSync(path.join(TINY_MODEL, "images"), images, { recursive: true });
+    const records = JSON.parse(readFileSync(path.join(changing, "train.json"), "utf8")) as { image?: string }[];
+    for (const record of records.slice(0, 16)) if (record.image) record.image = "square.png";
+    writeFileSync(path.join(changing, "train.json"), JSON.stringify(records));
+    const with_images = ["--set", "source.image_root=images"];
+    expect((await run(changing, {}, with_images)).exit_code).toBe(0);
+    const unchanged = await run(changing, {}, [...with_images, "--check-images"]);
+    expect(logLines(unchanged).at(-1)).toMatchObject({ exit_code: 0, up_to_date: true });
+
+    cpSync(path.join(images, "wide.png"), path.join(images, "photo.png")); // shown by the third split alone
+    const changed = await run(changing, {}, [...with_images, "--check-images"]);
+    expect(logLines(changed).at(-1)).toMatchObject({ exit_code: 0, num_splits: 3, num_splits_reused: 2 });
+    expect(logLines(changed).filter((line) => line["code"] === "images_changed")).toHaveLength(1);
+    const expected = await run(changing, {}, [...with_images, ...into("expected")]);
+    expect(expected.exit_code, expected.stderr).toBe(0);
+    expect(dataFiles(path.join(changing, "out"))).toEqual(dataFiles(path.join(changing, "expected")));
+  });
+});
+
 describe("an input that grows", () => {
   it("keeps its scores; when it shrinks, no selection of other scores stays", async () => {
     const growing = makeJob({ num_samples: 16 });

@@ -134,9 +134,12 @@ class LockedOutputFolder implements OutputFolder {
   }
 
   async forgetRejects(): Promise<void> {
-    for (const entry of [...this.#splits.journalEntries()]) {
-      if (!entry.rejects) continue;
-      const split_digest = entry.record.split_digest;
+    const with_rejects = [...this.#splits.journalEntries()].filter((entry) => entry.rejects);
+    await this.forget(with_rejects.map((entry) => entry.record.split_digest));
+  }
+
+  async forget(split_digests: readonly string[]): Promise<void> {
+    for (const split_digest of split_digests) {
       await this.#journal.append({ kind: "forget", scores_hash: this.#options.scores_hash, split_digest });
       this.#splits.delete(split_digest);
     }
