@@ -12,16 +12,16 @@ export interface MicroJob {
 }
 
 /** Questions about one image stand together, as in data sets of questions. */
-const SAMPLES_AN_IMAGE = 4;
+const SAMPLES_AN_IMAGE = 16;
 const IMAGES_A_FOLDER = 1000;
 /** File systems limit the names of one file. */
 const NAMES_A_FILE = 1000;
 /** The micro model's own, so that nothing has to be resized. */
 const SIDE_PX = 56;
-const ANSWERS = ["yes .", "a red car and a blue house stand on the left .", "there are three of them , and the largest one is green .", "it is above the tree ."];
+const ANSWERS = ["yes .", "two red cars .", "it is above the tree ."];
 const TEMPLATE = "{% for message in messages %}{% if message.role == 'user' %}USER: {{ message.content }} ASSISTANT:{% else %} {{ message.content }}</s>{% endif %}{% endfor %}";
 
-/** Everything that a run over `numSamples` samples reads, under `folder`. Every fourth sample brings an image file that no other has. */
+/** Everything that a run over `numSamples` samples reads, under `folder`. Every sixteenth sample brings an image file of its own. */
 export async function makeMicroJob(folder: string, numSamples: number): Promise<MicroJob> {
   const job = { annotations: join(folder, "samples.jsonl"), image_root: join(folder, "images"), model: join(folder, "model") };
   await makeModel(job.model);

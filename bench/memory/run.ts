@@ -145,6 +145,7 @@ try {
     const own = join(folder, String(count));
     runs.push(await runOnce(count, await makeMicroJob(own, count), join(own, "out")));
     await rm(own, { recursive: true });
+    runs.sort((a, b) => a.count - b.count);
     await draw(runs);
     console.log(`${memoryTable(runs)}\n\n${scalingTable(runs)}\n`);
   }

@@ -4,6 +4,7 @@ import type { ProgressState } from "./progress-meter.ts";
 
 const PHASE_LABELS: Readonly<Record<Phase, string>> = {
   scan: "reading the input",
+  check: "checking images",
   load: "loading the model",
   score: "scoring",
   publish: "writing scores",

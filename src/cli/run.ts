@@ -10,6 +10,7 @@ interface RunVerbOptions extends CommonOptions {
   readonly fresh: boolean;
   readonly retryRejects: boolean;
   readonly shard?: string;
+  readonly checkImages: boolean;
   readonly metricsFile?: string;
   readonly openlineage?: string;
   readonly report: boolean;
@@ -30,6 +31,7 @@ export const runVerb: Verb<RunVerbOptions> = {
       .option("--fresh", "start over: remove scores that another configuration made", false)
       .option("--retry-rejects", "try rejected samples again", false)
       .option("--shard <i/n>", "score the i-th of n shares of the input, from 0; `pipeline merge` does the rest")
+      .option("--check-images", "read the images of samples that are scored already, and score those again whose images changed", false)
       .option("--no-report", "don't write report.html (also: output.report in the configuration)")
       .option("--metrics-file <path>", "write the outcome for Prometheus's textfile collector")
       .option("--openlineage <url or file>", "send OpenLineage events: post them to an address, or append them to a file");
@@ -37,11 +39,15 @@ export const runVerb: Verb<RunVerbOptions> = {
       "pipeline run pipelines/select.yaml",
       "pipeline run pipelines/select.yaml --set blur.sigma_px=8 --set output.path=out/sigma8",
       "pipeline run pipelines/select.yaml --shard 3/16",
+      "pipeline run pipelines/select.yaml --check-images",
       "pipeline run pipelines/select.yaml --log-format json --metrics-file /var/lib/node_exporter/vig.prom 2>> run.log",
     ]);
   },
   async run(shell, options, [file]) {
     const shard = options.shard === undefined ? undefined : parseShard(options.shard);
+    if (shard && options.checkImages) {
+      throw new PlanError("--check-images looks at all scores together, and --shard at its own alone", { remedy: "after the merge, run with --check-images and without --shard" });
+    }
     const [{ loadConfig }, { buildPlan }, { runPipeline }, { runShard }, { RunReporter }] = await Promise.all([
       import("../config/load-config.ts"),
       import("../config/build-plan.ts"),
@@ -54,7 +60,7 @@ export const runVerb: Verb<RunVerbOptions> = {
     return watchRun({ shell, options, configFile: file!, name: config.name, lineage }, async (handles) => {
       const reporter = new RunReporter(handles, residentBytes);
       const plan = await buildPlan(config);
-      const choices = { ...handles, fresh: options.fresh, retry_rejects: options.retryRejects };
+      const choices = { ...handles, fresh: options.fresh, retry_rejects: options.retryRejects, check_images: options.checkImages };
       if (shard) return runShard(plan, shard, choices);
       const summary = await runPipeline(plan, { ...choices, observer: reporter.observer });
       if (options.report && config.output.report) await reporter.write(summary, plan.source);

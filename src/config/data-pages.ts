@@ -59,6 +59,7 @@ The codes are in [rejects](rejects.md).
 | \`thresholds\` | for each selection: top_percent, tau, k, samples kept, tokens active |
 | \`words\` | words with the highest and the lowest mean VIG |
 | \`warnings\` | as the run showed them |
+| \`files\` | sha256 and size of every Parquet file beside it |
 | \`inference\` | time inside session.run, positions, padding |
 | \`versions\` | this tool, Node, libraries that can change a number or a byte |
 

@@ -16,6 +16,8 @@ export interface SplitRecord {
   readonly num_unknown_tokens: number;
   /** Sparse counts of the first radix digit of the VIG keys: [digit, count] in ascending order. */
   readonly vig_histogram: readonly (readonly [number, number])[];
+  /** Over the bytes of every image that its samples show, as they were scored; absent where an earlier version scored it. */
+  readonly images_digest?: string;
 }
 
 /** One Parquet data set folder being written; nothing of it is visible before `publish`. */
@@ -99,6 +101,8 @@ export interface OutputFolder {
   committed(): ReadonlyMap<string, SplitRecord>;
   /** Makes it durable that splits found damaged or gone are to be scored again, for shards, which read the journal alone. */
   forgetLost(): Promise<void>;
+  /** Splits that are to be scored again; durable before it settles. */
+  forget(split_digests: readonly string[]): Promise<void>;
   /** Makes one split durable. `rejects` has rejectsSchema. */
   commitSplit(record: SplitRecord, scores: RecordBatch, rejects: RecordBatch): Promise<void>;
   /**
@@ -124,7 +128,9 @@ export interface OutputFolder {
   readManifest(): Promise<Readonly<Record<string, unknown>> | undefined>;
   /** Removes `_SUCCESS` first, so that a folder with `_SUCCESS` always matches its manifest. */
   invalidate(): Promise<void>;
-  /** Writes manifest.json, then (if success) `_SUCCESS`, both by rename. */
+  /** Paths of files in `rejects/` and selections that are missing, changed or new since the manifest was written. */
+  findDamage(): Promise<readonly string[]>;
+  /** Writes manifest.json, with the digest of every published file, then (if success) `_SUCCESS`, both by rename. */
   finish(manifest: Readonly<Record<string, unknown>>, success: boolean): Promise<void>;
   /** All is merged: the shards are forgotten. */
   dropShards(): Promise<void>;

@@ -4,10 +4,10 @@
  */
 
 /**
- * `scan`: the input's splits are found; `load`: model and workers start; `score`: splits are scored and committed;
+ * `scan`: the input's splits are found; `check`: images of committed splits are read again; `load`: model and workers start; `score`: splits are scored and committed;
  * `publish`: scores become parts that readers like; `select`: threshold, masks and selections are made.
  */
-export type Phase = "scan" | "load" | "score" | "publish" | "select";
+export type Phase = "scan" | "check" | "load" | "score" | "publish" | "select";
 
 export type ProgressEvent =
   | {
@@ -47,6 +47,8 @@ export type WarningCode =
   | "worker_restarted"
   | "split_retried"
   | "part_damaged"
+  | "images_changed"
+  | "images_unknown"
   | "rejects"
   | "report"
   | "configuration";

@@ -4,6 +4,7 @@ import type { OutputFolder } from "../core/output.ts";
 import type { OpenOutputOptions, Plan, RunSummary, SelectionSummary } from "../core/plan.ts";
 import type { RunObserver } from "../core/progress.ts";
 import type { Split } from "../core/source.ts";
+import { forgetChangedImages } from "./check-images.ts";
 import { identifyInput, makeManifest, selectionsOf, withSelections, type Manifest } from "./manifest.ts";
 import { recordsOf, sumCounts, warnOfDamage, warnOfTokens } from "./run-counts.ts";
 import { scanSplits } from "./scan-splits.ts";
@@ -15,6 +16,8 @@ export interface RunOptions extends OpenOutputOptions {
   readonly observer: RunObserver;
   /** Aborted with the error that the run is to end with. */
   readonly signal: AbortSignal;
+  /** Reads the images of committed splits again, and scores those again that show other ones. */
+  readonly check_images?: boolean;
   /** In logs and manifest; made here where it is absent. */
   readonly run_id?: string;
 }
@@ -40,12 +43,18 @@ export async function carryOut(plan: Plan, options: RunOptions, check: (output: 
   const output = await plan.output.open({ fresh: options.fresh, retry_rejects: options.retry_rejects });
   try {
     warnOfDamage(output.damaged, watch.observer);
+    if (options.check_images) await watch.phase("check", () => forgetChangedImages(plan, output, splits, { observer: watch.observer, signal }));
     const finished = await finishedBefore(plan, output, splits);
-    if (finished) {
+    const damaged = finished ? await output.findDamage() : [];
+    if (finished && damaged.length === 0) {
       await output.dropShards();
       return upToDate(plan, finished, watch, splits);
     }
+    warnOfRemade(damaged, watch.observer);
     await check(output, splits);
+    // Also those that `pipeline select` made.
+    const selecting: Plan = finished ? { ...plan, targets: selectionsOf(finished).map(({ target }) => target) } : plan;
+
     await output.invalidate();
     const numReused = splits.filter((split) => output.committed().has(split.digest)).length;
     const doneRecords = splits.reduce((sum, split) => sum + (output.committed().has(split.digest) ? split.num_records : 0), 0);
@@ -59,7 +68,7 @@ export async function carryOut(plan: Plan, options: RunOptions, check: (output: 
     const counts = sumCounts(records);
     warnOfTokens(counts, watch.observer);
     const { selections, words } = await watch.phase("select", () =>
-      runSelectPhase(plan, output, { observer: watch.observer, signal, records, with_words: true }),
+      runSelectPhase(selecting, output, { observer: watch.observer, signal, records, with_words: true }),
     );
 
     // Selections of an earlier run may be of other scores.
@@ -124,6 +133,12 @@ export async function selectAgain(plan: Plan, options: RunOptions): Promise<RunS
 
 function isWithinLimit(plan: Plan, { num_rejected, num_read }: RunSummary["counts"]): boolean {
   return num_rejected <= plan.max_reject_fraction * num_read;
+}
+
+function warnOfRemade(files: readonly string[], observer: RunObserver): void {
+  for (const file of files) {
+    observer.report({ event: "warning", code: "part_damaged", message: `${file} is not as it was written: it is made again from the scores` });
+  }
 }
 
 /** A part that is gone leaves no trace in the rows that are left. */

@@ -168,6 +168,7 @@ class Lane {
       const work = new SplitWork(split, lane + plan.resources.num_lanes * this.#numBegun++, content.readImage);
       this.#open.add(work);
       work.addSourceRejects(content.rejects);
+      work.imageDigests.expect(content.samples);
       const prepared = await prepare.steps[0]!.run({ work, batch: { samples: content.samples, images: NO_IMAGES } });
       for (const batch of this.#cutBatches(work, prepared.batch)) yield { work, batch };
     }
@@ -204,9 +205,10 @@ class Lane {
   }
 
   async #commit(work: SplitWork): Promise<void> {
-    const { plan, output, publisher, observer } = this.#options;
+    const { plan, output, publisher, observer, signal } = this.#options;
     const scores = work.scores(plan.schema.samples);
-    const record = splitRecord(work, scores, (vigs) => plan.threshold.histogram(vigs));
+    const images_digest = await work.imageDigests.ofAll(signal);
+    const record = { ...splitRecord(work, scores, (vigs) => plan.threshold.histogram(vigs)), images_digest };
     await output.commitSplit(record, scores, work.rejects());
     observer.report({
       event: "split_committed",

@@ -4,11 +4,13 @@ import { columnData, concatRows, int32Column, makeRecordBatch, numericListValue,
 import type { PlacedReject, Reject, RejectCode } from "../core/rejects.ts";
 import type { Split, SplitContent } from "../core/source.ts";
 import type { SplitScope } from "../core/stage.ts";
+import { ImageDigests } from "./image-digests.ts";
 
 /** One split on its way through the stages: what went in, what has come out, in which order it has to be stored. */
 export class SplitWork {
   readonly split: Split;
   readonly scope: SplitScope;
+  readonly imageDigests: ImageDigests;
   readonly startedAt = performance.now();
   readonly #imageUses = new Map<string, number>();
   readonly #rejects: PlacedReject[] = [];
@@ -20,7 +22,8 @@ export class SplitWork {
 
   constructor(split: Split, sequence: number, readImage: SplitScope["readImage"]) {
     this.split = split;
-    this.scope = { sequence, readImage, imageUses: this.#imageUses };
+    this.imageDigests = new ImageDigests(readImage);
+    this.scope = { sequence, readImage: this.imageDigests.readImage, imageUses: this.#imageUses };
   }
 
   /** Records what the source could not read as samples. */

@@ -1,6 +1,6 @@
 /**
  * SIGKILL at every kind of boundary, each in the folder that the one before left: what comes out in the end is what an
- * undisturbed run writes. (test/io/output/crash.test.ts stands at every single step, in one process; bench/faults.ts
+ * undisturbed run writes. (test/io/output/crash.test.ts stands at every single step, in one process; bench/faults
  * kills some hundred times.)
  */
 import { existsSync, rmSync } from "node:fs";

@@ -57,6 +57,28 @@ describe("a finished folder", () => {
     expect(dataFiles(output)).toEqual(dataFiles(undisturbed));
   });
 
+  it("whose selections or rejects are damaged, missing or added to gets them again from its scores", async () => {
+    const output = copy("selections");
+    const selected = await pipeline(folder, ["select", "job.yaml", "--top", "30", ...into("selections")]);
+    expect(selected.exit_code, selected.stderr).toBe(0);
+    const whole = dataFiles(output);
+    expect(logLines(await run(folder, {}, into("selections"))).at(-1)).toMatchObject({ exit_code: 0, up_to_date: true });
+    flipByte(path.join(output, "selection", "part-00000.parquet"));
+    rmSync(path.join(output, "selection@30"), { recursive: true });
+    cpSync(path.join(output, "rejects", "part-00000.parquet"), path.join(output, "rejects", "part-00001.parquet"));
+    const ended = await run(folder, {}, into("selections"));
+    expect(ended.exit_code, ended.stderr).toBe(0);
+    const damaged = logLines(ended).filter((line) => line["code"] === "part_damaged");
+    expect(damaged.map((line) => /selections\/(\S+) is not as it was written/.exec(String(line["msg"]))?.[1])).toEqual([
+      "rejects/part-00001.parquet",
+      "selection/part-00000.parquet",
+      "selection@30/part-00000.parquet",
+    ]);
+    expect(logLines(ended).at(-1)).toMatchObject({ num_splits_reused: 3, up_to_date: false });
+    expect(dataFiles(output)).toEqual(whole);
+    expect(logLines(await run(folder, {}, into("selections"))).at(-1)).toMatchObject({ exit_code: 0, up_to_date: true });
+  });
+
   it("of another plan is refused with the difference named, and started over with --fresh alone", async () => {
     copy("changed");
     const changes = [...into("changed"), "--set", "blur.sigma_fraction=0.3"];
@@ -132,6 +154,30 @@ describe("--retry-rejects", () => {
     expect(expected.exit_code, expected.stderr).toBe(0);
     expect(dataFiles(path.join(mended, "out"))).toEqual(dataFiles(path.join(mended, "expected")));
     expect(lastingManifest(path.join(mended, "out"))).toEqual(lastingManifest(path.join(mended, "expected")));
+  });
+});
+
+describe("--check-images", () => {
+  it("scores again what shows an image that changed under its name, and nothing else", async () => {
+    const changing = makeJob({ num_samples: 24, with_reject: false });
+    onTestFinished(() => rmSync(changing, { recursive: true, force: true }));
+    const images = path.join(changing, "images");
+    cpSync(path.join(TINY_MODEL, "images"), images, { recursive: true });
+    const records = JSON.parse(readFileSync(path.join(changing, "train.json"), "utf8")) as { image?: string }[];
+    for (const record of records.slice(0, 16)) if (record.image) record.image = "square.png";
+    writeFileSync(path.join(changing, "train.json"), JSON.stringify(records));
+    const with_images = ["--set", "source.image_root=images"];
+    expect((await run(changing, {}, with_images)).exit_code).toBe(0);
+    const unchanged = await run(changing, {}, [...with_images, "--check-images"]);
+    expect(logLines(unchanged).at(-1)).toMatchObject({ exit_code: 0, up_to_date: true });
+
+    cpSync(path.join(images, "wide.png"), path.join(images, "photo.png")); // shown by the third split alone
+    const changed = await run(changing, {}, [...with_images, "--check-images"]);
+    expect(logLines(changed).at(-1)).toMatchObject({ exit_code: 0, num_splits: 3, num_splits_reused: 2 });
+    expect(logLines(changed).filter((line) => line["code"] === "images_changed")).toHaveLength(1);
+    const expected = await run(changing, {}, [...with_images, ...into("expected")]);
+    expect(expected.exit_code, expected.stderr).toBe(0);
+    expect(dataFiles(path.join(changing, "out"))).toEqual(dataFiles(path.join(changing, "expected")));
   });
 });
 

@@ -1,9 +1,9 @@
 /** Stopped from outside at no chosen point: workers and the run killed, asked to end, started twice. */
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { childrenOf, dataFiles, type Ended, isAlive, lastingManifest, logLines, makeJob, run, type StartOptions } from "./job.ts";
+import { dataFiles, type Ended, isAlive, lastingManifest, logLines, makeJob, run, type StartOptions, workersOf } from "./job.ts";
 
 const folder = makeJob({ num_samples: 96, split_samples: 8, with_reject: false });
 const undisturbed = path.join(folder, "undisturbed");
@@ -35,9 +35,6 @@ function whenCommitted(count: number, act: (pid: number) => void): StartOptions 
     },
   };
 }
-
-/** The inference processes below a run. */
-const workersOf = (pid: number): number[] => childrenOf(pid).filter((child) => readFileSync(`/proc/${child}/cmdline`, "utf8").includes("inference-worker"));
 
 async function gone(pids: readonly number[]): Promise<void> {
   for (let i = 0; i < 400 && pids.some(isAlive); i++) await sleep(25);

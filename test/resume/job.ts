@@ -1,4 +1,4 @@
-/** A small job as users run it, the command as a process of its own, and what it left: for fault tests and bench/faults.ts. */
+/** A small job as users run it, the command as a process of its own, and what it left: for fault tests and bench/faults. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -65,6 +65,8 @@ export interface StartOptions {
   readonly onStart?: (child: ChildProcess) => void;
   /** Called with all of stderr so far whenever more has come. */
   readonly onStderr?: (text: string, child: ChildProcess) => void;
+  /** A folder with `bin/pipeline.js` in place of this clone. */
+  readonly package_folder?: string;
   /** The process leads a group of its own, as under cron or a terminal's job control. */
   readonly own_group?: boolean;
 }
@@ -72,7 +74,7 @@ export interface StartOptions {
 /** Runs `pipeline ARGS` in the job's folder until it has ended. */
 export function pipeline(folder: string, args: readonly string[], options: StartOptions = {}): Promise<Ended> {
   const env = { ...process.env, NO_COLOR: "1", ...(options.fault !== undefined && { VIG_FAULT: options.fault }) };
-  const child = spawn(process.execPath, [path.join(root, "bin", "pipeline.js"), ...args], {
+  const child = spawn(process.execPath, [path.join(options.package_folder ?? root, "bin", "pipeline.js"), ...args], {
     cwd: folder,
     env,
     stdio: ["ignore", "pipe", "pipe"],
@@ -120,6 +122,19 @@ export function childrenOf(pid: number): number[] {
     return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
   } catch {
     return [];
+  }
+}
+
+/** The inference processes below a run. */
+export function workersOf(pid: number): number[] {
+  return childrenOf(pid).filter((child) => isAlive(child) && commandLine(child).includes("inference-worker"));
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
   }
 }
 

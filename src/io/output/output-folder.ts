@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import type { RecordBatch, Schema } from "apache-arrow";
 import { rejectsSchema } from "../../core/columns.ts";
 import { InternalError, PlanError, StageError } from "../../core/errors.ts";
@@ -16,6 +16,7 @@ import { Journal, type PartEntry, type PartSplit, type SplitEntry } from "./jour
 import { FolderLock } from "./lock.ts";
 import { PartFiles } from "./part-files.ts";
 import { layoutParts, type PartLayout } from "./part-layout.ts";
+import { datasetsOf, describeDataset, filesOf, findDifferent, type PublishedFiles } from "./published-files.ts";
 import { recover, type Recovered } from "./recover.ts";
 import { FolderRowCopyWriter } from "./row-copy-writer.ts";
 import { assertSamePlan, readScoresPlan, type ScoresPlan, writeScoresPlan } from "./scores-plan.ts";
@@ -132,6 +133,8 @@ class LockedOutputFolder implements OutputFolder {
   /** Publications run one behind the other. */
   #publishing: Promise<void> = Promise.resolve();
   #num_datasets = 0;
+  /** Data sets written since the folder was opened. */
+  readonly #written = new Set<string>();
 
   constructor(path: string, options: OutputFolderOptions, { lock, journal, recovered, shards }: Opened) {
     this.path = path;
@@ -151,15 +154,15 @@ class LockedOutputFolder implements OutputFolder {
   }
 
   async forgetRejects(): Promise<void> {
-    const rejecting = [...this.#splits.journalEntries()].filter((entry) => entry.rejects !== null);
-    await this.#forget(rejecting.map(({ record }) => record.split_digest));
+    const rejecting = [...this.#splits.journalEntries()].filter((entry) => entry.rejects);
+    await this.forget(rejecting.map(({ record }) => record.split_digest));
   }
 
   forgetLost(): Promise<void> {
-    return this.#forget(this.#lost);
+    return this.forget(this.#lost);
   }
 
-  async #forget(split_digests: readonly string[]): Promise<void> {
+  async forget(split_digests: readonly string[]): Promise<void> {
     const { scores_hash } = this.#options;
     await this.#lock.assertHeld();
     if (split_digests.length > 0) await this.#journal.append(...split_digests.map((split_digest) => ({ kind: "forget" as const, scores_hash, split_digest })));
@@ -192,6 +195,7 @@ class LockedOutputFolder implements OutputFolder {
   async openRowCopy(name: string, options: DatasetOptions): Promise<RowCopyWriter | null> {
     if (!DATASET_NAME.test(name)) throw new InternalError(`no data set may be called ${name}`);
     await this.#lock.assertHeld();
+    this.#written.add(name);
     const temporary = join(this.path, WORK, "datasets", `${name}-${this.#num_datasets++}`);
     return FolderRowCopyWriter.open(temporary, join(this.path, name), options, await this.#publishedParts());
   }
@@ -225,10 +229,19 @@ class LockedOutputFolder implements OutputFolder {
     await syncFolder(this.path);
   }
 
+  async findDamage(): Promise<readonly string[]> {
+    const files = (await this.readManifest())?.["files"] as PublishedFiles | undefined;
+    if (!files) return []; // an earlier version's
+    const different: string[] = [];
+    for (const dataset of datasetsOf(files)) if (dataset !== "scores") different.push(...(await findDifferent(this.path, dataset, files)));
+    return different;
+  }
+
   async finish(manifest: Readonly<Record<string, unknown>>, success: boolean): Promise<void> {
     await this.#lock.assertHeld();
+    const files = await this.#publishedFiles();
     await this.invalidate();
-    await writeAndSync(join(this.path, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
+    await writeAndSync(join(this.path, MANIFEST), `${JSON.stringify({ ...manifest, files }, null, 2)}\n`);
     if (success) await writeAndSync(join(this.path, SUCCESS), "");
   }
 
@@ -240,6 +253,19 @@ class LockedOutputFolder implements OutputFolder {
     await this.#publishing;
     await this.#journal.close();
     await this.#lock.release();
+  }
+
+  /** What was not written by this run keeps the digests it had: damage since then stays visible. */
+  async #publishedFiles(): Promise<PublishedFiles> {
+    const before = ((await this.readManifest())?.["files"] ?? {}) as PublishedFiles;
+    const scores = this.#parts.entries.map((part) => [relative(this.path, this.#parts.pathOf(part)), part] as const).filter(([path]) => path.startsWith("scores"));
+    const files: Record<string, PublishedFiles[string]> = {};
+    for (const [path, { digest, num_bytes }] of scores.sort()) files[path.replaceAll("\\", "/")] = { sha256: digest, num_bytes };
+    for (const dataset of (await namesIn(this.path)).filter((name) => DATASET_NAME.test(name))) {
+      const known = this.#written.has(dataset) ? {} : filesOf(before, dataset);
+      Object.assign(files, Object.keys(known).length > 0 ? known : await describeDataset(this.path, dataset));
+    }
+    return files;
   }
 
   /** Paths of the parts in `scores/`, each as the journal knows it. */
@@ -341,6 +367,7 @@ class LockedOutputFolder implements OutputFolder {
   }
 
   #openDataset(name: string, options: DatasetOptions): Promise<FolderDatasetWriter> {
+    this.#written.add(name);
     const temporary = join(this.path, WORK, "datasets", `${name}-${this.#num_datasets++}`);
     return FolderDatasetWriter.open(temporary, join(this.path, name), options);
   }

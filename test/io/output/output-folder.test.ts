@@ -186,9 +186,9 @@ describe("an output folder", () => {
     const output = await openOutputFolder(optionsFor(path));
     expect(await output.readManifest()).toBeUndefined();
     await output.finish({ tau: 0.5 }, true);
-    expect([await output.isComplete(), await output.readManifest()]).toEqual([true, { tau: 0.5 }]);
+    expect([await output.isComplete(), await output.readManifest()]).toEqual([true, { tau: 0.5, files: {} }]);
     await output.finish({ tau: 0.6 }, false);
-    expect([await output.isComplete(), await output.readManifest()]).toEqual([false, { tau: 0.6 }]);
+    expect([await output.isComplete(), await output.readManifest()]).toEqual([false, { tau: 0.6, files: {} }]);
     await output.finish({ tau: 0.7 }, true);
     await output.invalidate();
     expect(await output.isComplete()).toBe(false);
