@@ -10,22 +10,20 @@ import { readFileSync } from "node:fs";
 import { once } from "node:events";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 
-/** What bench/scoring/run.ts prepares: graphs, and for every batch its shape. */
+/** What bench/scoring/run.ts prepares: graphs, the encoder's calls, and for every decoder batch its shape. */
 export interface LimitPlan {
   readonly vision: string;
   readonly embed: string;
   /** The decoder with the scoring head, as the pipeline itself caches it. */
   readonly decoder: string;
-  /** Shape of one image's pixel_values behind the batch dimension. */
-  readonly pixelShape: readonly number[];
+  /** Inputs of each run of the encoder: both variants of every distinct image, as the family groups them. */
+  readonly visionCalls: readonly Readonly<Record<string, { readonly type: string; readonly dims: readonly number[] }>>[];
   readonly hidden: number;
   readonly batches: readonly {
     /** Samples; rows are twice as many. */
     readonly numSamples: number;
     readonly length: number;
     readonly numAnswers: number;
-    /** Images first shown in it; each is encoded twice. */
-    readonly numImages: number;
   }[];
 }
 
@@ -43,13 +41,18 @@ const [vision, embed, decoder] = await Promise.all([plan.vision, plan.embed, pla
 const floats = (shape: readonly number[]) => new Tensor("float32", Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i)), shape);
 const integers = (shape: readonly number[], value: (i: number) => number) =>
   new Tensor("int64", BigInt64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => BigInt(value(i))), shape);
+const trues = (shape: readonly number[]) => new Tensor("bool", new Uint8Array(shape.reduce((a, b) => a * b, 1)).fill(1), shape);
 
 type Feeds = Record<string, Tensor>;
 const calls: { readonly session: InferenceSession; readonly feeds: Feeds }[] = [];
-plan.batches.forEach(({ numSamples, length, numAnswers, numImages }, index) => {
+plan.visionCalls.forEach((inputs, index) => {
+  if (index % Number(numWorkers) !== Number(worker)) return;
+  const feeds = Object.entries(inputs).map(([name, { type, dims }]) => [name, type === "bool" ? trues(dims) : type === "int64" ? integers(dims, () => 1) : floats(dims)] as const);
+  calls.push({ session: vision!, feeds: Object.fromEntries(feeds) });
+});
+plan.batches.forEach(({ numSamples, length, numAnswers }, index) => {
   if (index % Number(numWorkers) !== Number(worker)) return;
   const rows = 2 * numSamples;
-  if (numImages > 0) calls.push({ session: vision!, feeds: { pixel_values: floats([2 * numImages, ...plan.pixelShape]) } });
   calls.push({ session: embed!, feeds: { input_ids: integers([numSamples, length], () => 5) } });
   const feeds: Feeds = { inputs_embeds: floats([rows, length, plan.hidden]), attention_mask: integers([rows, length], () => 1) };
   for (const input of decoder!.inputMetadata) {
@@ -65,11 +68,14 @@ const run = async ({ session, feeds }: (typeof calls)[number]) => {
   for (const tensor of Object.values(await session.run(feeds))) tensor.dispose();
 };
 // The first call of each graph sets its memory up.
-for (const session of [vision, embed, decoder]) await run(calls.find((call) => call.session === session)!);
+for (const session of [vision, embed, decoder]) {
+  const first = calls.find((call) => call.session === session);
+  if (first) await run(first);
+}
 
 console.log("ready");
 await once(process.stdin, "data");
 const start = performance.now();
 for (const call of calls) await run(call);
-console.log(JSON.stringify({ seconds: (performance.now() - start) / 1000 }));
+console.log(JSON.stringify({ seconds: (performance.now() - start) / 1000, peakBytes: 1024 * process.resourceUsage().maxRSS }));
 process.exit(0);

@@ -2,9 +2,9 @@
 
 usage: python_loops.py LOOP MODEL_DIR ANNOTATIONS IMAGE_ROOT NUM_SAMPLES BATCH
 
-LOOP is `onnxruntime` (the three graphs of MODEL_DIR/onnx) or `torch` (LlavaForConditionalGeneration from MODEL_DIR).
+LOOP is `onnxruntime` (the three graphs of MODEL_DIR/onnx) or `torch` (AutoModelForImageTextToText from MODEL_DIR).
 Prints one JSON object: seconds of scoring after one warm-up batch, samples, answer tokens, peak resident bytes, and
-the sum of VIGs, so that the caller sees that the same work was done. Images are loaded, blurred (Pillow) and
+the mean VIG, so that the caller sees that the same work was done. Images are loaded, blurred (Pillow) and
 preprocessed inside the timed loop, as in any such script; the model is loaded before it.
 """
 
@@ -50,6 +50,11 @@ def encode(processor, record: dict, image: Image.Image) -> tuple[dict, np.ndarra
     return dict(inputs), mask
 
 
+def image_inputs(inputs: dict) -> dict:
+    """What the processor made of the image, batch dimension first."""
+    return {name: np.asarray(value) for name, value in inputs.items() if name.startswith("pixel")}
+
+
 def pad(rows: list[np.ndarray], value: int) -> np.ndarray:
     out = np.full((len(rows), max(map(len, rows))), value, dtype=np.int64)
     for i, row in enumerate(rows):
@@ -67,11 +72,13 @@ class OnnxRuntime:
         self.vision, self.embed, self.decoder = load("vision_encoder"), load("embed_tokens"), load("decoder_model_merged")
         self.past = {i.name: i.shape for i in self.decoder.get_inputs() if i.name.startswith("past_key_values")}
         self.inputs = {i.name for i in self.decoder.get_inputs()}
-        self.image_token = json.loads((folder / "config.json").read_text())["image_token_index"]
+        config = json.loads((folder / "config.json").read_text())
+        self.image_token = config.get("image_token_index", config.get("image_token_id"))
 
-    def log_probs(self, ids: np.ndarray, mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    def log_probs(self, ids: np.ndarray, mask: np.ndarray, images: dict) -> np.ndarray:
         """[batch, sequence] log-probability of each next token, from full logits."""
-        (features,) = self.vision.run(None, {"pixel_values": pixels})
+        feeds = {i.name: images[i.name].astype(bool if i.type == "tensor(bool)" else np.float32) for i in self.vision.get_inputs()}
+        features = self.vision.run(None, feeds)[0]
         (embeds,) = self.embed.run(None, {"input_ids": ids})
         embeds[ids == self.image_token] = features.reshape(-1, features.shape[-1])
         feeds = {"inputs_embeds": embeds, "attention_mask": mask}
@@ -88,16 +95,17 @@ class OnnxRuntime:
 class Torch:
     def __init__(self, folder: Path):
         import torch
-        from transformers import LlavaForConditionalGeneration
+        from transformers import AutoModelForImageTextToText
 
         self.torch = torch
-        self.model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+        self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
 
-    def log_probs(self, ids: np.ndarray, mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    def log_probs(self, ids: np.ndarray, mask: np.ndarray, images: dict) -> np.ndarray:
         torch = self.torch
         with torch.inference_mode():
             ids_t = torch.from_numpy(ids)
-            logits = self.model(input_ids=ids_t, attention_mask=torch.from_numpy(mask), pixel_values=torch.from_numpy(pixels)).logits
+            shown = {name: torch.from_numpy(value) for name, value in images.items()}
+            logits = self.model(input_ids=ids_t, attention_mask=torch.from_numpy(mask), **shown).logits
             return torch.log_softmax(logits[:, :-1], -1).gather(-1, ids_t[:, 1:, None])[..., 0].numpy()
 
 
@@ -107,20 +115,21 @@ def main() -> None:
     processor = AutoProcessor.from_pretrained(folder)
     records = read_samples(annotations, count)
     model = {"onnxruntime": OnnxRuntime, "torch": Torch}[loop](folder)
+    image_mark = processor.image_token
 
     def score(batch: list[dict]) -> tuple[int, float]:
         ids, masks, clean, blurred = [], [], [], []
         for record in batch:
             image = Image.open(root / record["image"]).convert("RGB")
             inputs, mask = encode(processor, record, image)
-            radius = SIGMA_FRACTION * min(image.size)
-            blur = processor.image_processor(image.filter(ImageFilter.GaussianBlur(radius)), return_tensors="np")
+            blur = image.filter(ImageFilter.GaussianBlur(SIGMA_FRACTION * min(image.size)))
             ids.append(inputs["input_ids"][0])
             masks.append(mask)
-            clean.append(inputs["pixel_values"][0])
-            blurred.append(np.asarray(blur["pixel_values"][0]))
+            clean.append(image_inputs(inputs))
+            blurred.append(image_inputs(processor(text=image_mark, images=blur, return_tensors="np")))
         padded, attention, answers = pad(ids, 0), pad([np.ones_like(row) for row in ids], 0), pad(masks, 0)[:, 1:].astype(bool)
-        image_pass, blur_pass = (model.log_probs(padded, attention, np.stack(pixels)) for pixels in (clean, blurred))
+        together = lambda rows: {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+        image_pass, blur_pass = (model.log_probs(padded, attention, together(images)) for images in (clean, blurred))
         vig = np.where(answers, image_pass - blur_pass, 0).sum(1) / answers.sum(1)
         return int(answers.sum()), float(vig.sum())
 

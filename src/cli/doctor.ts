@@ -7,9 +7,9 @@ import type { Golden } from "../doctor/golden-file.ts";
 import { colorsFor } from "./colors.ts";
 import { interruptible } from "./interruption.ts";
 import type { CommonOptions } from "./shell.ts";
-import { type Verb, withConfigOptions, withExamples } from "./verb.ts";
+import { overridesOf, parseCount, type ThreadsOption, type Verb, withConfigOptions, withExamples, withThreads } from "./verb.ts";
 
-interface DoctorOptions extends CommonOptions {
+interface DoctorOptions extends CommonOptions, ThreadsOption {
   readonly samples: number;
   readonly golden?: string;
   readonly tolerance: number;
@@ -26,7 +26,7 @@ export const doctorVerb: Verb<DoctorOptions> = {
           "the first sample's tokens, the scores and the speed. Writes nothing. With --golden, token NLLs that another\n" +
           "program computed are compared; exit code 1 where one is further off than the tolerance.",
       );
-    withConfigOptions(command)
+    withThreads(withConfigOptions(command))
       .addOption(new Option("--samples <count>", "how many samples to score").argParser(parseCount).default(32))
       .option("--golden <file>", "compare token NLLs with a golden file (docs/models.md)")
       .addOption(new Option("--tolerance <nats>", "how far a token's NLL may be from the golden file's").argParser(parseNats).default(1e-3));
@@ -43,7 +43,7 @@ export const doctorVerb: Verb<DoctorOptions> = {
       import("../engine/try-samples.ts"),
       import("./doctor-page.ts"),
     ]);
-    const { config } = await loadConfig(file!, { overrides: options.set, environment: shell.env });
+    const { config } = await loadConfig(file!, { overrides: overridesOf(options), environment: shell.env });
     const { readGolden } = await import("../doctor/golden-file.ts");
     const golden = options.golden === undefined ? undefined : await readGolden(options.golden);
     const examined = await examinePlan(config);
@@ -69,12 +69,6 @@ async function compare(config: PipelineConfig, { plan, model }: ExaminedPlan, go
   const [{ compareGolden }, { devicesOf }] = await Promise.all([import("../doctor/compare-golden.ts"), import("../config/build-plan.ts")]);
   const scorer = { ...plan.resources, devices: devicesOf(config) };
   return compareGolden(golden, { model, source: plan.source, scorer, limits: config.stages.decode }, signal);
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError("It must be a whole number of at least 1.");
-  return count;
 }
 
 function parseNats(text: string): number {

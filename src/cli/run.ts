@@ -3,10 +3,10 @@ import type { SourceConfig } from "../config/pipeline-config.ts";
 import { PlanError } from "../core/errors.ts";
 import type { Shard } from "../core/shard.ts";
 import type { CommonOptions } from "./shell.ts";
-import { type Verb, withConfigOptions, withExamples } from "./verb.ts";
+import { overridesOf, type ThreadsOption, type Verb, withConfigOptions, withExamples, withThreads } from "./verb.ts";
 import { watchRun } from "./watch-run.ts";
 
-interface RunVerbOptions extends CommonOptions {
+interface RunVerbOptions extends CommonOptions, ThreadsOption {
   readonly fresh: boolean;
   readonly retryRejects: boolean;
   readonly shard?: string;
@@ -27,7 +27,7 @@ export const runVerb: Verb<RunVerbOptions> = {
         "Scores every answer token with the clean and the blurred image, finds the threshold, and writes scores,\n" +
           "selection, rejects and manifest. An interrupted run is continued; a finished one is left as it is.",
       );
-    withConfigOptions(command)
+    withThreads(withConfigOptions(command))
       .option("--fresh", "start over: remove scores that another configuration made", false)
       .option("--retry-rejects", "try rejected samples again", false)
       .option("--shard <i/n>", "score the i-th of n shares of the input, from 0; `pipeline merge` does the rest")
@@ -55,7 +55,7 @@ export const runVerb: Verb<RunVerbOptions> = {
       import("../engine/run-shard.ts"),
       import("./run-reporter.ts"),
     ]);
-    const { config } = await loadConfig(file!, { overrides: options.set, environment: shell.env });
+    const { config } = await loadConfig(file!, { overrides: overridesOf(options), environment: shell.env });
     const lineage = { inputs: inputsOf(config.source), output: config.output.path };
     return watchRun({ shell, options, configFile: file!, name: config.name, lineage }, async (handles) => {
       const reporter = new RunReporter(handles, residentBytes);

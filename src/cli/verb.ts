@@ -1,4 +1,4 @@
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { CommonOptions, Shell } from "./shell.ts";
 
 /** One command: its words, and what it does. Heavy modules are imported inside `run`, so that help stays quick. */
@@ -31,4 +31,27 @@ export function withCommonOptions(command: Command): Command {
 /** "Examples" under a command's help. */
 export function withExamples(command: Command, examples: readonly string[]): Command {
   return command.addHelpText("after", `\nExamples:\n${examples.map((example) => `  $ ${example}\n`).join("")}`);
+}
+
+/** What `--threads` gives. */
+export interface ThreadsOption {
+  readonly threads?: number;
+}
+
+/** `--threads` of the verbs that run the model. */
+export function withThreads(command: Command): Command {
+  return command.addOption(
+    new Option("--threads <count>", "threads of one inference process, in place of resources.num_threads; all cores by default").argParser(parseCount),
+  );
+}
+
+/** The overrides of the configuration that the command line asks for. */
+export function overridesOf({ set, threads }: CommonOptions & ThreadsOption): readonly string[] {
+  return threads === undefined ? set : [...set, `resources.num_threads=${threads}`];
+}
+
+export function parseCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError("It must be a whole number of at least 1.");
+  return count;
 }

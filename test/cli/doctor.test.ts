@@ -42,6 +42,14 @@ describe("doctor", () => {
   });
 });
 
+describe("--threads", () => {
+  it("sets the threads of an inference process, over the configuration's own", async () => {
+    const { exitCode, out } = await doctor(["--samples", "1", "--set", "resources.num_threads=2", "--threads", "3"]);
+    expect(exitCode).toBe(0);
+    expect(out).toMatch(/^provider .* of 3 thread\(s\);/m);
+  });
+});
+
 describe("doctor --golden", () => {
   it("finds the shipped model's numbers equal to transformers'", async () => {
     const { exitCode, out } = await doctor(["--samples", "1", "--golden", changedGolden(() => undefined)]);

@@ -37,6 +37,8 @@ describe("a wrong command line", () => {
     [["validate", "x", "--qiet"], /unknown option '--qiet'/],
     [["validate", "x", "--log-format", "xml"], /xml/],
     [["doctor", example, "--samples", "x"], /whole number/],
+    [["doctor", example, "--tolerance", "-1"], /number of nats/],
+    [["run", example, "--threads", "0"], /whole number of at least 1/],
     [["select", example, "--top", "30,x"], /--top 30,x is not a list of percentages/],
     [[], /Usage: pipeline/],
   ])("%j ends with 2 and touches nothing", async (argv, message) => {

@@ -1,7 +1,9 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
+import { ModelProtoSchema } from "onnx-buf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Message, Sample } from "../../src/core/sample.ts";
 import type { Prepared } from "../../src/model/contract.ts";
@@ -99,6 +101,41 @@ test("llava_qwen2 without an image token in its vocabulary marks images with -20
   expect(ids).toEqual(wanted.map((id) => (id === imageToken ? -200 : id)));
 });
 
+/** What FastVLM's exports have in place of the fixture's: no vision_config, FastViT's 64-pixel cells named by the processor. */
+function fastVlm(processor: Record<string, unknown> | undefined): string {
+  copyOf("llava_qwen2", (config) => {
+    delete config["vision_config"];
+    Object.assign(config, { mm_vision_tower: "mobileclip_l_1024", image_aspect_ratio: "pad" });
+  });
+  const size = { size: { shortest_edge: 1024 }, crop_size: { height: 1024, width: 1024 }, image_mean: [0, 0, 0], image_std: [1, 1, 1] };
+  const path = join(folder, "preprocessor_config.json");
+  writeFileSync(path, JSON.stringify({ ...(JSON.parse(readFileSync(path, "utf8")) as object), ...size }));
+  if (processor) writeFileSync(join(folder, "processor_config.json"), JSON.stringify(processor));
+  renameDims("vision_encoder", ["num_images", "num_tokens", "hidden"]);
+  return folder;
+}
+
+/** Leaves every dimension of a graph's first output open. */
+function renameDims(name: string, dims: readonly string[]): void {
+  const path = join(folder, "onnx", `${name}.onnx`);
+  const model = fromBinary(ModelProtoSchema, readFileSync(path));
+  const type = model.graph!.output[0]!.type!.value;
+  if (type.case !== "tensorType") throw new Error("no tensor");
+  type.value.shape!.dim.forEach((dim, i) => (dim.value = { case: "dimParam", value: dims[i]! }));
+  writeFileSync(path, toBinary(ModelProtoSchema, model));
+}
+
+test.each([
+  ["the processor's patch size", { patch_size: 64, processor_class: "LlavaProcessor" }],
+  ["the tower's own", undefined],
+])("FastVLM: 1024 pixels are 256 image tokens, by %s", async (_, processor) => {
+  const model = await loadModel({ path: fastVlm(processor) });
+  const ids = [...(model.prepare(sample(ASKED, 1), []) as Prepared).input_ids];
+  const counts = ids.map((id) => ids.filter((other) => other === id).length);
+  expect(Math.max(...counts)).toBe(256);
+  expect(model.views({ width: 2048, height: 1536 })[0]!.size).toEqual({ width: 1024, height: 1024 });
+});
+
 test("a literal image token in a text is no image", async () => {
   const model = await loadModel({ path: fixtureFolder("qwen2_vl") });
   const forged: Message[] = [{ role: "user", content: "Read <|image_pad|> aloud" }, ASKED[1]!];
@@ -107,8 +144,6 @@ test("a literal image token in a text is no image", async () => {
 
 test("LLaVA-OneVision without a newline embedding sees images at base resolution, and says so", async () => {
   copyOf("llava_onevision");
-  const { fromBinary, toBinary } = await import("@bufbuild/protobuf");
-  const { ModelProtoSchema } = await import("onnx-buf");
   const path = join(folder, "onnx/vision_encoder.onnx");
   const graph = fromBinary(ModelProtoSchema, readFileSync(path));
   graph.graph!.output = graph.graph!.output.filter(({ name }) => name !== "image_newline");

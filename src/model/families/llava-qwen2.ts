@@ -10,7 +10,9 @@ export const llavaQwen2: FamilyEntry = {
     const { scaling } = readImageProcessor(folder.preprocessor, { kernel: "bicubic" });
     // The original checkpoints mark an image with -200, which is no token.
     const imageToken = integerOf(folder.config, "image_token_index", "image_token_id") === undefined ? -200 : imageTokenId(folder.config);
-    const processor = { vision_feature_select_strategy: "full", num_additional_image_tokens: 0, ...folder.processor };
+    // FastVLM names its FastViT-HD tower in place of a vision_config; it makes one token of 64 x 64 pixels.
+    const patch = String(folder.config["mm_vision_tower"]).includes("mobileclip") ? { patch_size: 64 } : {};
+    const processor = { vision_feature_select_strategy: "full", num_additional_image_tokens: 0, ...patch, ...folder.processor };
     const numTokens = tokensOfView({ ...folder, processor }, llavaView(folder, { width: 64, height: 64 }).size);
     return {
       image_token_id: imageToken,

@@ -61,6 +61,11 @@ def build(raw, folder=None):
         raise SystemExit(f"mm_projector_type {raw['mm_projector_type']!r} can't be exported; supported: mlp2x_gelu")
     if raw.get("mm_vision_select_feature", "patch") != "patch":
         raise SystemExit("mm_vision_select_feature must be patch")
+    if "mobileclip" in str(raw.get("mm_vision_tower")):
+        raise SystemExit(
+            f"mm_vision_tower {raw['mm_vision_tower']!r} (FastVLM's FastViT-HD) can't be exported here; supported: SigLIP and CLIP "
+            "towers. The onnx-community exports of FastVLM have the layout already: point model.path at one"
+        )
     vision = raw.get("vision_config")
     if vision is None:
         tower = Path(raw["mm_vision_tower"])
