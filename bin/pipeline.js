@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 "use strict";
 /*
- * Starts the command line: from src/ through tsx in a clone, from dist/ in an installed package.
+ * Starts the command line: from src/ through tsx in a clone, and in a package that was packed without a build; else
+ * from dist/.
  *
  * CommonJS on purpose: an ES module entry has used libuv's thread pool before its first line runs, and the pool's
  * size is read once, at first use. MALLOC_ARENA_MAX is read before any of this; it is set for the processes that
@@ -18,10 +19,11 @@ process.env.MALLOC_ARENA_MAX ??= "2";
 const root = path.join(__dirname, "..");
 
 async function start() {
-  const source = path.join(root, "src", "cli", "main.ts");
-  const isClone = existsSync(source);
-  if (isClone) (await import("tsx/esm/api")).register();
-  const entry = isClone ? source : path.join(root, "dist", "cli", "main.js");
+  const built = path.join(root, "dist", "cli", "main.js");
+  // What dist/ holds in a clone may be stale.
+  const isClone = existsSync(path.join(root, "tsconfig.json"));
+  const entry = isClone || !existsSync(built) ? path.join(root, "src", "cli", "main.ts") : built;
+  if (entry !== built) (await import("tsx/esm/api")).register();
   const { main } = await import(pathToFileURL(entry).href);
   return main(process.argv.slice(2));
 }

@@ -5,6 +5,7 @@ import { type Verb, withCommonOptions, withExamples } from "./verb.ts";
 
 interface ReportVerbOptions extends CommonOptions {
   readonly output?: string;
+  readonly sample?: readonly string[];
 }
 
 export const reportVerb: Verb<ReportVerbOptions> = {
@@ -17,8 +18,8 @@ export const reportVerb: Verb<ReportVerbOptions> = {
         "Writes report.html into the output folder: thresholds, sources, tokens, words, contradictions, rejects and cost.\n" +
           "The file needs no network and stays below 5 MB. `pipeline run` writes it by itself.",
       );
-    withCommonOptions(command).option("-o, --output <file>", "write it there instead");
-    return withExamples(command, ["pipeline report out/select", "pipeline report out/select -o report.html"]);
+    withCommonOptions(command).option("-o, --output <file>", "write it there instead").option("-s, --sample <id...>", "samples that the page must show, by sample_id: it has room for some hundreds");
+    return withExamples(command, ["pipeline report out/select", "pipeline report out/select -o report.html", "pipeline report out/select --sample caption-0041 count-0008 -o two.html"]);
   },
   async run(shell, options, [folder]) {
     const [{ writeReport }, { openRecordedSource }] = await Promise.all([import("../report/write-report.ts"), import("../config/recorded-source.ts")]);
@@ -26,6 +27,7 @@ export const reportVerb: Verb<ReportVerbOptions> = {
       outputPath: folder!,
       openSource: openRecordedSource,
       signal: new AbortController().signal,
+      ...(options.sample === undefined ? {} : { samples: options.sample }),
       ...(options.output === undefined ? {} : { file: options.output }),
     });
     if (!options.quiet) shell.stdout.write(`${shortPath(written.path)}  ${formatBytes(written.num_bytes)}\n`);

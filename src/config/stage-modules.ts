@@ -3,7 +3,7 @@
  * no code; planning it (validate included) imports the module, which is running it (docs/security.md).
  */
 import { readFile } from "node:fs/promises";
-import { register } from "node:module";
+import nodeModule from "node:module";
 import { pathToFileURL } from "node:url";
 import { createHash } from "node:crypto";
 import { z } from "zod";
@@ -85,13 +85,15 @@ async function loadStageModule(module: StageModule): Promise<LoadedModule> {
 async function importModule(module: StageModule): Promise<Readonly<Record<string, unknown>>> {
   await prepareImports(module.path);
   try {
-    return (await import(pathToFileURL(module.path).href)) as Record<string, unknown>;
+    return (await import(`${pathToFileURL(module.path).href}${AS_MODULE}`)) as Record<string, unknown>;
   } catch (error) {
-    throw wrong(module, ["path"], `${module.path} can't be loaded: ${firstLine(error)}`, `try it alone: npx tsx ${module.path}`);
+    throw wrong(module, ["path"], `${module.path} can't be loaded: ${firstLine(error)}`, "mend the module or the path");
   }
 }
 
 const OWN_NAME = "vig-pipeline";
+/** Asks the hook below to take a file for an ES module whatever the package.json above it says, or where there is none. */
+const AS_MODULE = "?stage";
 let ownNameResolves = false;
 let typescriptLoads = !import.meta.url.endsWith(".js");
 
@@ -104,10 +106,23 @@ async function prepareImports(path: string): Promise<void> {
   if (ownNameResolves) return;
   ownNameResolves = true;
   const own = new URL(import.meta.url.endsWith(".js") ? "../index.js" : "../index.ts", import.meta.url).href;
-  const hook = `export async function resolve(name, context, next) {
-    return name === ${JSON.stringify(OWN_NAME)} ? { url: ${JSON.stringify(own)}, format: "module", shortCircuit: true } : next(name, context);
-  }`;
-  register(`data:text/javascript,${encodeURIComponent(hook)}`);
+  // Hooks in this thread run before those in another, so where Node has them they are used, as tsx does.
+  const names = [own, OWN_NAME, AS_MODULE] as const;
+  const { registerHooks } = nodeModule as { readonly registerHooks?: (hooks: { readonly resolve: (name: string, context: unknown, next: Next) => unknown }) => void };
+  if (registerHooks) {
+    registerHooks({ resolve: (name, context, next) => resolveImport(name, context, next, ...names) });
+    return;
+  }
+  const text = `${resolveImport.toString()}\nexport const resolve = (name, context, next) => resolveImport(name, context, next, ...${JSON.stringify(names)});`;
+  nodeModule.register(`data:text/javascript,${encodeURIComponent(text)}`);
+}
+
+type Next = (name: string, context: unknown) => unknown;
+
+/** A hook of Node's module loader. Its text is handed to another thread, so it uses nothing but its arguments. */
+function resolveImport(name: string, context: unknown, next: Next, own: string, ownName: string, asModule: string): unknown {
+  const url = name === ownName ? own : name.startsWith("file:") && name.endsWith(asModule) ? name : undefined;
+  return url === undefined ? next(name, context) : { url, format: "module", shortCircuit: true };
 }
 
 /** As much of zod as is used, so that a module may bring its own version. */

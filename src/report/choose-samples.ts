@@ -11,6 +11,7 @@ const RANDOM_SIZE = 160;
 export const SEED = 0;
 
 export const GROUPS = {
+  asked: "Asked for",
   highest: "Highest VIG",
   median: "Around the median",
   lowest: "Lowest VIG",
@@ -53,7 +54,7 @@ class BestRows {
 export class SampleChoice {
   static readonly columns = ["vig", "token_vig"] as const;
   readonly #medianVig: number;
-  readonly #ranked: Readonly<Record<Exclude<Group, "random">, BestRows>> = {
+  readonly #ranked: Readonly<Record<Exclude<Group, "asked" | "random">, BestRows>> = {
     highest: new BestRows(GROUP_SIZE),
     median: new BestRows(GROUP_SIZE),
     lowest: new BestRows(GROUP_SIZE),
@@ -88,10 +89,11 @@ export class SampleChoice {
     }
   }
 
-  /** Each sample once: those of the ranked groups first, best first, then the random ones in input order. */
-  chosen(): ChosenSample[] {
+  /** Each sample once: those asked for, then the ranked groups, best first, then the random ones in input order. */
+  chosen(asked: readonly number[] = []): ChosenSample[] {
     const groups = new Map<number, Group[]>();
     const add = (place: number, group: Group): void => void groups.set(place, [...(groups.get(place) ?? []), group]);
+    for (const place of asked) add(place, "asked");
     for (const group of ["highest", "lowest", "contradicted", "median"] as const) {
       for (const place of this.#ranked[group].places()) add(place, group);
     }

@@ -56,7 +56,7 @@ function overTime(label: string, yLabel: string, rows: readonly object[], y: str
     marginLeft: 48,
     marginRight: 12,
     x: { label: "seconds since the start", labelArrow: "none", ticks: 5 },
-    y: { label: yLabel, labelArrow: "none", grid: true, zero: true, nice: true, ticks: 5, tickFormat: "~s" },
+    y: { label: yLabel, labelArrow: "none", grid: true, zero: true, nice: true, ticks: 5 },
     marks: [
       Plot.areaY(rows, smooth({ x: "s", y, className: "area" })),
       Plot.lineY(rows, smooth({ x: "s", y, className: "line" })),

@@ -2,6 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createHash } from "node:crypto";
+import { PlanError } from "../core/errors.ts";
+import { utf8Values } from "../core/record-batch.ts";
 import { type ChosenSample, SampleChoice } from "./choose-samples.ts";
 import { CurveCount, type CurvePoint, type SourceCurve } from "./curve.ts";
 import { chooseBins, type Distribution } from "./distribution.ts";
@@ -48,16 +50,19 @@ export interface ReportData {
 }
 
 export interface CollectOptions {
+  /** Ids of samples that the page has to show. */
+  readonly asked: readonly string[];
   /** Opens the images, once rejects have been counted; undefined where they can't be. */
   readonly openImages: (rejectsBySplit: ReadonlyMap<number, number>) => ImageReader | undefined;
   readonly signal: AbortSignal;
 }
 
-export async function collectReport(folder: ScoresFolder, { openImages, signal }: CollectOptions): Promise<ReportData> {
+export async function collectReport(folder: ScoresFolder, { asked, openImages, signal }: CollectOptions): Promise<ReportData> {
   const { manifest } = folder;
+  const places = await findSamples(folder, asked, signal);
   const rejects = new RejectExamples();
   for await (const batch of folder.rejects(signal)) rejects.observe(batch);
-  const counted = await countEverything(folder, signal);
+  const counted = await countEverything(folder, places, signal);
   const words = new WordTally(manifest.counts.num_tokens);
   for await (const batch of folder.scores(WordTally.columns, signal)) words.observe(batch);
   const views = await readViews(folder, counted.chosen, signal);
@@ -75,10 +80,23 @@ export async function collectReport(folder: ScoresFolder, { openImages, signal }
   };
 }
 
+/** Places of samples, in the order asked. Throws PlanError naming those that the run has not scored. */
+async function findSamples(folder: ScoresFolder, ids: readonly string[], signal: AbortSignal): Promise<readonly number[]> {
+  if (ids.length === 0) return [];
+  const places = new Map<string, number>();
+  const wanted = new Set(ids);
+  for await (const { start, batch } of folder.scores(["sample_id"], signal)) {
+    for (const [row, id] of utf8Values(batch, "sample_id").entries()) if (wanted.has(id)) places.set(id, start + row);
+  }
+  const missing = [...wanted].filter((id) => !places.has(id));
+  if (missing.length > 0) throw new PlanError(`no such sample in ${folder.path}: ${missing.join(", ")}`, { remedy: "take sample_id as it stands in scores/; rejected samples are in rejects/" });
+  return [...wanted].map((id) => places.get(id)!);
+}
+
 type Numbers = Pick<ReportData, "num_vig" | "num_text_only" | "num_vig_tokens" | "curve" | "sources" | "samples_by_vig" | "tokens_by_vig">;
 
 /** Three or a few more readings of narrow columns: how many, where the quantiles lie, what is at or above each. */
-async function countEverything(folder: ScoresFolder, signal: AbortSignal): Promise<{ readonly numbers: Numbers; readonly chosen: readonly ChosenSample[] }> {
+async function countEverything(folder: ScoresFolder, asked: readonly number[], signal: AbortSignal): Promise<{ readonly numbers: Numbers; readonly chosen: readonly ChosenSample[] }> {
   const { manifest } = folder;
   const census = new Census();
   for await (const { batch } of folder.scores(["vig", "source"], signal)) census.observe(batch);
@@ -112,7 +130,7 @@ async function countEverything(folder: ScoresFolder, signal: AbortSignal): Promi
     samples_by_vig: counting.distribution(),
     tokens_by_vig: counting.tokenDistribution(),
   };
-  return { numbers, chosen: choice.chosen() };
+  return { numbers, chosen: choice.chosen(asked) };
 }
 
 /** In the order chosen. */

@@ -14,6 +14,8 @@ export interface ReportOptions {
   readonly outputPath: string;
   /** What the run has read, for its images; undefined: none are shown. */
   readonly openSource: (input: Readonly<Record<string, unknown>>) => Promise<Source | undefined>;
+  /** Ids of samples that the page has to show, whatever else it shows. */
+  readonly samples?: readonly string[];
   /** Where the page goes; report.html in the output folder unless said otherwise. */
   readonly file?: string;
   /** Of the run that has just ended; kept in the folder for reports that are made later. */
@@ -29,15 +31,15 @@ export interface WrittenReport {
 
 /**
  * Writes one self-contained page about a finished run, and changes nothing else.
- * Throws PlanError where the folder holds no finished run, StageError where its scores are damaged.
+ * Throws PlanError where the folder holds no finished run or not the samples asked for, StageError where its scores are damaged.
  */
-export async function writeReport({ outputPath, openSource, file, timeline, signal }: ReportOptions): Promise<WrittenReport> {
+export async function writeReport({ outputPath, openSource, samples = [], file, timeline, signal }: ReportOptions): Promise<WrittenReport> {
   const folder = await ScoresFolder.open(outputPath);
   try {
     if (timeline) await writeAndSync(join(folder.path, TIMELINE_FILE), JSON.stringify(timeline));
     // A source that can't be opened any more costs the page its images, nothing else.
     const source = await openSource(folder.manifest.input).catch(() => undefined);
-    const data = await collectReport(folder, { openImages: (rejectsBySplit) => source && new SourceImages(source, rejectsBySplit), signal });
+    const data = await collectReport(folder, { asked: samples, openImages: (rejectsBySplit) => source && new SourceImages(source, rejectsBySplit), signal });
     const page = renderPage(data);
     const path = file ?? join(folder.path, REPORT_FILE);
     await writeAndSync(path, page);

@@ -76,7 +76,7 @@ describe("a module's stage", () => {
 describe("mistakes name file, line and column", () => {
   it.each([
     ["a missing file", "{ path: nowhere.mjs }", "job.yaml:6:21: nowhere.mjs: there is no such file"],
-    ["code that throws", `{ path: ${write('throw new Error("no luck\\nmore")')} }`, /^job\.yaml:6:21: module-\d+\.mjs can't be loaded: no luck\n    fix: try it alone/],
+    ["code that throws", `{ path: ${write('throw new Error("no luck\\nmore")')} }`, /^job\.yaml:6:21: module-\d+\.mjs can't be loaded: no luck\n    fix: mend/],
     ["no config", `{ path: ${write("export const stage = () => ({});")} }`, /^job\.yaml:6:21: module-\d+\.mjs exports no config\n.*it exports: stage/],
     ["no stage", `{ path: ${write(config)} }`, /^job\.yaml:6:21: module-\d+\.mjs exports no function stage\n.*it exports: config/],
     ["another thing in place of a stage", `{ path: ${write(`${config}export const stage = () => 7;`)} }`, /is no MapStage: it is number/],

@@ -127,3 +127,24 @@ async function listing(root: string): Promise<string[]> {
   const names = await readdir(root, { recursive: true });
   return Promise.all(names.sort().map(async (name) => `${name} ${(await stat(path.join(root, name))).mtimeMs}`));
 }
+
+describe("samples asked for", () => {
+  it("come first, beside those that the page shows anyway", async () => {
+    const run = await writeSyntheticRun(path.join(folder, "asked"), { samples: syntheticSamples(500) });
+    const file = path.join(folder, "asked.html");
+    const plain = await writeReport({ outputPath: run.path, openSource: openRecordedSource, file, signal });
+    const shown = new Set(dataOf(await readFile(plain.path, "utf8")).samples.map(({ id }) => id));
+    const hidden = syntheticSamples(500).map((sample) => sample.sample_id).filter((id) => !shown.has(id)).slice(0, 2);
+    expect(hidden).toHaveLength(2);
+    const samples = [hidden[1]!, hidden[0]!];
+    await writeReport({ outputPath: run.path, openSource: openRecordedSource, samples, file, signal });
+    const page = dataOf(await readFile(file, "utf8"));
+    expect(page.samples.slice(0, 2).map(({ id, groups }) => ({ id, groups }))).toEqual(samples.map((id) => ({ id, groups: ["asked"] })));
+    expect(page.samples.length).toBeGreaterThan(shown.size);
+  });
+
+  it("are named where the run has not scored them", async () => {
+    const run = await writeSyntheticRun(path.join(folder, "unknown"), { samples: syntheticSamples(20) });
+    await expect(writeReport({ outputPath: run.path, openSource: openRecordedSource, samples: ["nobody"], signal })).rejects.toThrow(/no such sample in .*: nobody/);
+  });
+});

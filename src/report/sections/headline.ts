@@ -39,8 +39,8 @@ function sentence(manifest: RunManifest): string {
   if (counts.num_vig === 0) return "No sample with an image was scored, so there is nothing to compare.";
   return (
     "How much more likely does each answer become when the model sees the image instead of a blur? " +
-    `Of ${count(counts.num_vig)} samples with an image, ${count(counts.num_kept_vig)} gain enough to be kept, and ` +
-    `${share(counts.num_vig_active, counts.num_vig_tokens)} of their answer tokens keep their loss.`
+    `Of ${count(counts.num_vig)} samples with an image, ${count(counts.num_kept_vig)} gain enough to be kept; ` +
+    `of the answer tokens of all ${count(counts.num_vig)}, ${share(counts.num_vig_active, counts.num_vig_tokens)} keep their loss.`
   );
 }
 

@@ -37,5 +37,5 @@ export function legend(): Html {
 
 function scopeText({ samples, manifest }: ReportData): string {
   const scored = manifest.counts.num_scored + manifest.counts.num_text_only;
-  return samples.length >= scored ? `All ${count(scored)} samples are on this page.` : `On this page: ${count(samples.length)} of ${count(scored)} samples, the extremes of each ranking and others drawn at random (seed ${SEED}); the search looks among these.`;
+  return samples.length >= scored ? `All ${count(scored)} samples are on this page.` : `On this page: ${count(samples.length)} of ${count(scored)} samples, the extremes of each ranking and others drawn at random (seed ${SEED}); the search looks among these, and pipeline report FOLDER --sample ID brings any other.`;
 }
