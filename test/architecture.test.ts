@@ -17,7 +17,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   config: ["core", "io", "model", "stages"],
   report: ["core", "io", "kernels", "model", "stages"],
   export: ["core", "io", "kernels", "model", "stages"],
-  cli: ["core", "config", "engine", "export", "report"],
+  // Jobs through pipes: what a cluster runs.
+  worker: ["core", "engine"],
+  cli: ["core", "config", "engine", "export", "report", "worker"],
   // What the package exports.
   "index.ts": ["core", "config", "engine", "export", "io", "kernels", "model", "stages"],
 };
