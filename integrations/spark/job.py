@@ -18,11 +18,11 @@ import manifest
 from output import ROWS_IN_PART, SparkOutput
 from pipeline_command import PipelineCommand
 from radix import counter, kth_largest, top_percent_rank
-from worker_process import asker
+from worker_process import asker, split_scorer
 
 EXIT_DONE, EXIT_FAILED, EXIT_BAD_CONFIGURATION, EXIT_TOO_MANY_REJECTS = 0, 1, 2, 3
 
-SPLIT_SCHEMA = "split int, location string, num_records int, digest string"
+SPLIT_SCHEMA = pa.schema([("split", pa.int32()), ("location", pa.string()), ("num_records", pa.int32()), ("digest", pa.string())])
 RECORD_SCHEMA = (
     "split_digest string, num_records bigint, num_scored bigint, num_text_only bigint, num_tokens bigint, rejects_by_code map<string,bigint>, "
     "num_truncated_tokens bigint, num_unknown_tokens bigint, vig_histogram array<array<bigint>>"
@@ -72,12 +72,11 @@ class Run:
         """Everything that the workers said: durable, since it is what costs. Made before where plan and input are the same."""
         path = self._output.work / f"scored-{self._described['scores_hash'][:16]}-{digest[:16]}"
         if not (path / "_SUCCESS").exists():
-            parallelism = self._session.sparkContext.defaultParallelism
-            tasks = min(len(splits), num_tasks or 8 * parallelism)
-            rows = [(split["split"], split["location"], split["num_records"], split["digest"]) for split in splits]
-            # Runs of neighbours, in order: parallelize cuts lists so.
-            frame = self._session.createDataFrame(self._session.sparkContext.parallelize(rows, tasks), SPLIT_SCHEMA)
-            answers = frame.mapInArrow(asker(self._worker, {"vig_pipeline.mode": "score"}), self._schema("scoring"))
+            context = self._session.sparkContext
+            tasks = min(len(splits), num_tasks or 8 * context.defaultParallelism)
+            sent = context.broadcast(as_ipc(pa.Table.from_pylist(splits, schema=SPLIT_SCHEMA)))
+            numbers = self._session.range(0, tasks, 1, tasks)
+            answers = numbers.mapInArrow(split_scorer(self._worker, sent, tasks), self._schema("scoring"))
             answers.write.mode("overwrite").option("compression", "zstd").parquet(str(path))
         return self._session.read.parquet(str(path))
 
@@ -143,6 +142,13 @@ class Run:
 
     def _schema(self, name: str) -> StructType:
         return from_arrow_schema(pa.ipc.open_stream(base64.b64decode(self._described["schemas"][name])).schema)
+
+
+def as_ipc(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
 
 
 def in_order(frame: DataFrame, num_rows: int, keeps: tuple[str, ...] = ()) -> DataFrame:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
+from pyspark import Broadcast, TaskContext
 
 PROTOCOL = "1"
 
@@ -128,8 +129,6 @@ def device_words() -> tuple[str, ...]:
     The one place that knows how a device is named. Best is one GPU an executor: a Python worker that is given another
     GPU than the task before has to load the model again.
     """
-    from pyspark import TaskContext
-
     context = TaskContext.get()
     gpus = context.resources().get("gpu") if context else None
     if gpus is None or not gpus.addresses:
@@ -145,3 +144,17 @@ def asker(command: tuple[str, ...], metadata: dict[str, str]) -> Callable[[Itera
         yield from kept_worker(command + device_words()).answer(iter(batches), metadata)
 
     return ask
+
+
+def split_scorer(command: tuple[str, ...], sent: Broadcast[bytes], num_tasks: int) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """For mapInArrow over the numbers of tasks: each has its run of neighbouring splits, in order, and nothing in Spark moves."""
+    ask = asker(command, {"vig_pipeline.mode": "score"})
+
+    def splits_of(numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        table = pa.ipc.open_stream(sent.value).read_all()
+        for batch in numbers:
+            for number in batch.column(0).to_pylist():
+                start, end = (table.num_rows * at // num_tasks for at in (number, number + 1))
+                yield from table.slice(start, end - start).to_batches()
+
+    return lambda numbers: ask(splits_of(numbers))
