@@ -20,7 +20,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   doctor: ["core", "kernels", "model", "stages"],
   metrics: [],
   analysis: ["core", "io", "kernels", "metrics", "report"],
-  cli: ["analysis", "core", "config", "doctor", "engine", "export", "metrics", "report"],
+  // Jobs through pipes: what a cluster runs.
+  worker: ["core", "engine"],
+  cli: ["analysis", "core", "config", "doctor", "engine", "export", "metrics", "report", "worker"],
   // What the package exports.
   "index.ts": ["analysis", "core", "config", "engine", "export", "io", "kernels", "metrics", "model", "stages"],
 };

@@ -10,8 +10,26 @@ import { reportVerb } from "./report.ts";
 import { runVerb } from "./run.ts";
 import { schemaVerb } from "./schema.ts";
 import { selectVerb } from "./select.ts";
+import { splitsVerb } from "./splits.ts";
 import { validateVerb } from "./validate.ts";
 import type { Verb } from "./verb.ts";
+import { workerVerb } from "./worker.ts";
 
 /** Every command, in the order in which help shows them. */
-export const VERBS: readonly Verb<never>[] = [runVerb, mergeVerb, validateVerb, planVerb, selectVerb, reportVerb, analyzeVerb, exportVerb, evaluateVerb, doctorVerb, initVerb, schemaVerb, completionVerb];
+export const VERBS: readonly Verb<never>[] = [
+  runVerb,
+  mergeVerb,
+  validateVerb,
+  planVerb,
+  selectVerb,
+  reportVerb,
+  analyzeVerb,
+  exportVerb,
+  evaluateVerb,
+  doctorVerb,
+  initVerb,
+  schemaVerb,
+  splitsVerb,
+  workerVerb,
+  completionVerb,
+];

@@ -26,7 +26,14 @@ async function copyOf(folder: string): Promise<string> {
 
 function expectSameAsWhole(folder: string): void {
   expect(dataFiles(out(folder))).toEqual(dataFiles(out(whole)));
-  expect(lastingManifest(out(folder))).toEqual(lastingManifest(out(whole)));
+  expect(comparable(out(folder))).toEqual(comparable(out(whole)));
+}
+
+/** Without the places of files. */
+function comparable(output: string): Record<string, unknown> {
+  const { input, ...rest } = lastingManifest(output);
+  const { digest, num_splits, num_records } = input as Record<string, unknown>;
+  return { ...rest, input: { digest, num_splits, num_records } };
 }
 
 beforeAll(async () => {

@@ -1,0 +1,196 @@
+"""integrations/spark on real Spark gives what `pipeline run` gives, whatever is killed on the way."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import IMAGES, ROOT, pipeline
+
+pytestmark = pytest.mark.skipif(shutil.which("java") is None, reason="needs Java 17 or newer: apt-get install openjdk-17-jre-headless")
+
+SPARK = ROOT / "integrations" / "spark"
+sys.path.insert(0, str(SPARK))
+
+import radix  # noqa: E402
+
+NUM_SAMPLES = 120
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory) -> Path:
+    """A configuration with text-only samples and a corrupt image, and what the local run makes of it."""
+    folder = tmp_path_factory.mktemp("spark")
+    records = json.loads((IMAGES.parent / "train.json").read_text(encoding="utf-8"))[:NUM_SAMPLES]
+    images = folder / "images"
+    images.mkdir()
+    for record in records:
+        for name in [record["image"]] if isinstance(record.get("image"), str) else record.get("image", []):
+            (images / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(IMAGES / name, images / name)
+    corrupt = next(record for record in records if record.get("image"))
+    (images / "corrupt.png").write_bytes(b"\x89PNG\r\n\x1a\nand nothing more")
+    records.insert(7, {**corrupt, "id": "corrupt", "image": "corrupt.png"})
+    (folder / "train.json").write_text(json.dumps(records), encoding="utf-8")
+    model = ROOT / "test" / "fixtures" / "models" / "llava"
+    (folder / "job.yaml").write_text(f"""
+version: 1
+name: spark
+source: {{ kind: llava_json, annotations: train.json, image_root: images, split_samples: 10 }}
+model: {{ path: {model} }}
+stages:
+  - decode: {{}}
+  - blur: {{}}
+  - paired_inference: {{}}
+  - token_delta: {{}}
+  - quantile_threshold: {{ top_percent: [70, 33.3] }}
+  - mask: {{}}
+output: {{ path: local, report: false }}
+max_reject_fraction: 0.1
+""")
+    pipeline("run", folder / "job.yaml", "--quiet")
+    return folder
+
+
+def spark_run(job: Path, out: str, master: str = "local[2,4]", tasks: int = 6, during=None, environment=None) -> subprocess.CompletedProcess:
+    """`spark-submit run.py`; `during` is called with the process while it runs."""
+    import pyspark
+
+    submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+    conf = ["--conf", "spark.ui.enabled=false", "--conf", "spark.sql.shuffle.partitions=2", "--conf", "spark.executor.memory=512m"]
+    words = [str(submit), "--master", master, *conf, str(SPARK / "run.py"), str(job / "job.yaml"), "--set", f"output.path={out}", "--tasks", str(tasks)]
+    env = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(Path(pyspark.__file__).parent), **(environment or {})}
+    process = subprocess.Popen(words, cwd=job, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if during is not None:
+        threading.Thread(target=during, args=(process,), daemon=True).start()
+    stdout, stderr = process.communicate(timeout=900)
+    return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
+
+
+def expect_local(job: Path, out: str) -> None:
+    """Every value of every data set is the local run's: floats by their bits, rows in the same order."""
+    for dataset in ("scores", "selection", "selection@33.3", "rejects"):
+        expected, found = pq.read_table(job / "local" / dataset), pq.read_table(job / out / dataset)
+        assert found.column_names == expected.column_names
+        assert found.to_pylist() == expected.to_pylist(), dataset
+    local, spark = (json.loads((job / name / "manifest.json").read_text()) for name in ("local", out))
+    assert spark["thresholds"] == local["thresholds"]
+    for name in ("counts", "plan_hash", "scores_hash", "success"):
+        assert spark[name] == local[name], name
+    assert spark["input"]["digest"] == local["input"]["digest"]
+    assert (job / out / "_SUCCESS").exists()
+    assert sorted(file.name for file in (job / out / "scores").iterdir()) == ["part-00000.parquet"]
+
+
+@pytest.fixture(scope="module")
+def finished(job) -> Path:
+    done = spark_run(job, "spark")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "tau" in done.stdout
+    return job / "spark"
+
+
+def test_scores_tau_and_masks_are_the_local_run_s(job, finished):
+    expect_local(job, "spark")
+    assert [row["code"] for row in pq.read_table(finished / "rejects").to_pylist()] == ["image_corrupt"]
+
+
+def test_the_project_s_own_readers_open_it(job, finished):
+    pipeline("report", finished)
+    pipeline("export", finished, "--to", "llava-json", "--out", job / "exported", "--quiet")
+
+
+def test_a_second_run_scores_nothing_and_other_thresholds_are_cheap(job, finished):
+    made = next((finished / "_work" / "spark").glob("scored-*/_SUCCESS")).stat().st_mtime_ns
+    done = spark_run(job, "spark")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert next((finished / "_work" / "spark").glob("scored-*/_SUCCESS")).stat().st_mtime_ns == made
+    expect_local(job, "spark")
+
+
+def test_a_local_run_s_folder_is_left_alone(job):
+    done = spark_run(job, "local")
+    assert done.returncode == 2
+    assert "holds scores of a local run" in done.stderr
+
+
+def children(pid: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout.split()
+    return [int(child) for child in found] + [below for child in found for below in children(int(child))]
+
+
+def kill_first(pattern: str, killed: list[int], delay: float = 0.5):
+    """Kills one process below, whose command line matches, a moment after it is there."""
+
+    def during(process: subprocess.Popen) -> None:
+        while process.poll() is None and not killed:
+            for pid in children(process.pid):
+                try:
+                    command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                except OSError:
+                    continue
+                if re.search(pattern, command):
+                    time.sleep(delay)
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                        killed.append(pid)
+                    except ProcessLookupError:
+                        pass
+                    break
+            time.sleep(0.1)
+
+    return during
+
+
+def test_a_worker_process_that_is_killed_costs_a_retry_and_no_row(job):
+    killed: list[int] = []
+    done = spark_run(job, "worker-killed", during=kill_first(r"pipeline\.js worker", killed, delay=3))
+    assert killed
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "ended with signal 9" in done.stderr
+    expect_local(job, "worker-killed")
+
+
+def test_an_executor_that_is_killed_costs_a_retry_and_no_row(job):
+    killed: list[int] = []
+    done = spark_run(job, "executor-killed", master="local-cluster[2,1,1024]", during=kill_first(r"CoarseGrainedExecutorBackend", killed, delay=12))
+    assert killed
+    assert done.returncode == 0, done.stderr[-3000:]
+    expect_local(job, "executor-killed")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_radix_select_is_sorting(seed):
+    rng = random.Random(seed)
+    kinds = [lambda: rng.gauss(0, 1), lambda: rng.choice([0.0, -0.0, 1e-300, -1e-300, 0.25]), lambda: rng.uniform(0.1, 0.1 + 1e-13), lambda: rng.gauss(0, 1) * 10.0 ** rng.randint(-200, 200)]
+    values = np.array([rng.choice(kinds)() for _ in range(rng.randint(1, 3000))])
+    parts = np.array_split(values, 5)
+    descending = sorted(values, reverse=True)
+    ranks = {radix.top_percent_rank(percent, len(values)) for percent in (0.1, 33.3, 70, 70.1, 100)}
+
+    def count(prefixes, num_digits):
+        total: radix.Counts = {}
+        for part in parts:
+            for key, num in radix.count_digits(part, prefixes, num_digits).items():
+                total[key] = total.get(key, 0) + num
+        return total
+
+    first = {digit: num for (_, digit), num in count([0], 0).items()}
+    found = radix.kth_largest(first, ranks, count)
+    assert {rank: found[rank] for rank in ranks} == {rank: descending[rank - 1] for rank in ranks}
+
+
+def test_ranks_take_percentages_as_they_are_written():
+    assert radix.top_percent_rank(70.1, 1000) == 701
+    assert radix.top_percent_rank(0, 10) == 0
+    assert radix.top_percent_rank(100, 10) == 10
