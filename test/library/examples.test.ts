@@ -50,7 +50,7 @@ describe("examples of docs/library.md", () => {
     const program = ts.createProgram(files, { ...options, noEmit: true });
     const problems = files.flatMap((file) => ts.getPreEmitDiagnostics(program, program.getSourceFile(file)).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n")));
     expect(problems).toEqual([]);
-    expect(files.length).toBe(4);
+    expect(files.length).toBe(5);
   });
 
   it("read scores", () => {
@@ -71,5 +71,9 @@ describe("examples of docs/library.md", () => {
   it("find tau with the kernels alone", () => {
     // VIGs 1.4, -0.1, 0.4: the third largest of three.
     expect(run("The equations alone")).toBe("tau -0.1000, mask 111, 3 active\n");
+  });
+
+  it("evaluate a model's outputs", () => {
+    expect(run("Evaluate a model's outputs")).toBe("random: accuracy 1 of 2\nadversarial: accuracy 0 of 1\naverage: accuracy 0.5 of 3\nB\n");
   });
 });
