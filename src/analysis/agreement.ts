@@ -143,9 +143,9 @@ class AgreementTally {
     for (const { tau_a, tau_b, samples, tokens } of this.#taus) {
       const [keptA, keptB] = [a.vig >= tau_a, b.vig >= tau_b];
       samples.add(keptA, keptB);
-      if (sameTokens) for (const [t, vig] of a.token_vig.entries()) tokens.add(keptA && vig >= tau_a, keptB && b.token_vig[t]! >= tau_b);
+      if (sameTokens) for (let t = 0; t < a.token_vig.length; t++) tokens.add(keptA && a.token_vig[t]! >= tau_a, keptB && b.token_vig[t]! >= tau_b);
     }
-    if (sameTokens) for (const [t, vig] of a.token_vig.entries()) this.#tokens.add([vig, b.token_vig[t]!]);
+    if (sameTokens) for (let t = 0; t < a.token_vig.length; t++) this.#tokens.add([a.token_vig[t]!, b.token_vig[t]!]);
   }
 
   result(num_only_a: number, num_only_b: number): Agreement {

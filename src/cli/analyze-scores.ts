@@ -148,7 +148,7 @@ function variantLines(comparison: VariantComparison | SwapComparison, colors: Co
   lines.push("", `in the order ${rows.map(({ variant }) => printable(variant)).join(" > ")}: ${inOrder(in_order)} of ${formatCount(num_groups)}`);
   if (pairs_in_order.length > 1) for (const pair of pairs_in_order) lines.push(`  ${printable(pair.higher)} > ${printable(pair.lower)}: ${inOrder(pair.in_order)}`);
   if (num_left_out > 0) {
-    const why = "num_without_partner" in comparison ? `${formatCount(comparison.num_without_partner)} of them since no other image was found` : "text-only, or without all images";
+    const why = "num_without_partner" in comparison ? `text-only, rejected in a run, or (${formatCount(comparison.num_without_partner)}) without another image` : "text-only, or without all images";
     lines.push(colors.dim(`${formatCount(num_left_out)} samples left out: ${why}`));
   }
   return lines;

@@ -36,14 +36,15 @@ export const analyzeVerb: Verb<AnalyzeOptions> = {
       .argument("<target>", "output folder of a finished run; for --swap-images and --sweep its configuration (YAML)")
       .summary("what the scores say: sources, words, other images, other blurs, other models")
       .description(
-        "Without an option: VIG by source, quantiles, words and parts of speech, and how often the image hurts.\n" +
-          "Other analyses, one at a time (docs/analysis.md):\n" +
-          "  --against      how far another run's scores of the same data agree: another model, another blur\n" +
-          "  --variants     one question with several images, told apart by the last part of sample_id\n" +
+        "Without an option: VIG by source, quantiles, words and parts of speech, and how often\n" +
+          "the image hurts. Other analyses, one at a time (docs/analysis.md):\n" +
+          "  --against      does another run of the same data agree: another model, another blur?\n" +
+          "  --variants     one question with several images, told apart by the end of sample_id\n" +
           "  --swap-images  scores the same questions again with other images of the data\n" +
-          "  --sweep        scores again with other values of a setting, and compares the selections\n" +
-          "The last two run the model, each into a folder of its own beside the output folder (OUT_DIR.analysis/...), which\n" +
-          "is kept, so that an interrupted analysis continues and a repeated one only reads. Nothing else is written.",
+          "  --sweep        scores again with other values of a setting, compares the selections\n" +
+          "The last two run the model: the configuration's own run where it has not ended, and runs\n" +
+          "in folders beside its output (OUT_DIR.analysis/...), which are kept: an interrupted\n" +
+          "analysis continues, a repeated one only reads. Nothing else is written but --plot.",
       );
     withConfigOptions(command)
       .option("--against <folder>", "output folder of the other run")
@@ -65,9 +66,10 @@ export const analyzeVerb: Verb<AnalyzeOptions> = {
   async run(shell, options, [target]) {
     const given = MODES.filter((mode) => options[mode] !== undefined);
     if (given.length > 1) throw new PlanError(`${given.map((mode) => FLAGS[mode]).join(" and ")} are different analyses`, { remedy: "ask for one at a time" });
+    if (options.plot !== undefined && given[0] === "against") throw new PlanError("there is no picture of --against", { remedy: "leave --plot out" });
     const analysis = await analyze(shell, options, target!, given[0]);
     if (options.plot !== undefined) {
-      if (!analysis.plot) throw new PlanError(`there is no picture of ${FLAGS[given[0]!]}`, { remedy: "leave --plot out" });
+      if (!analysis.plot) throw new PlanError(`${target!} has no sample with a VIG to draw`, { remedy: "leave --plot out" });
       const { writePicture } = await import("./write-picture.ts");
       await writePicture(options.plot, analysis.plot());
     }

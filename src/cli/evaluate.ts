@@ -74,7 +74,7 @@ function renderEvaluation({ metric, groups, notes, num_rows, num_wrong }: Evalua
   const names = Object.keys(groups[0]!.measures);
   const rows = groups.map(({ name, num_rows: count, measures }): Cell[] => [printable(name), formatCount(count), ...names.map((measure) => formatEstimate(measure, measures[measure]!))]);
   const lines = textTable([metric, "rows", ...names], rows, colors);
-  lines.push("", colors.dim("In brackets: 95% interval. Differences within it are noise."), ...notes.map((note) => colors.dim(note)));
+  lines.push("", colors.dim("Shares in percent; in brackets the 95% interval: smaller differences are noise."), ...notes.map((note) => colors.dim(note)));
   if (num_wrong > 0) lines.push(`${formatCount(num_wrong)} of ${formatCount(num_rows)} rows can't be used and are not in these numbers`);
   return `${lines.join("\n")}\n`;
 }

@@ -91,4 +91,8 @@ describe("examples of docs/library.md", () => {
     // VIGs 1.4, -0.1, 0.4: the third largest of three.
     expect(run("The equations alone")).toBe("tau -0.1000, mask 111, 3 active\n");
   });
+
+  it("evaluate a model's outputs", () => {
+    expect(run("Evaluate a model's outputs")).toBe("random: accuracy 1 of 2\nadversarial: accuracy 0 of 1\naverage: accuracy 0.5 of 3\nB\n");
+  });
 });
