@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
-import { decoderFeeds, type DecoderRow } from "./decoder-batch.ts";
-import type { Family } from "./families/family.ts";
+import { CHECK_LENGTH, checkRows } from "./check-rows.ts";
+import { decoderFeeds } from "./decoder-batch.ts";
 import { familyOf } from "./families/registry.ts";
 import { writeCacheFile } from "./file-digest.ts";
 import { type GraphFile, readModelProto, relocateExternal, sessionSource } from "./graph-file.ts";
@@ -58,8 +58,6 @@ export function headKey(decoder: GraphFile, digests: readonly string[]): string 
   return createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 32);
 }
 
-const LENGTH = 12;
-
 /**
  * The largest difference of a log-probability between both decoders (NaN counts as infinite), or why the cut one does
  * not run. Throws PlanError where the model itself can't be loaded.
@@ -67,22 +65,22 @@ const LENGTH = 12;
 async function compare(model: WorkerModel, head: Extract<DecoderHead, { kind: "answer_rows" }>): Promise<number | string> {
   const family = familyOf(model.model_type).open(model.folder);
   const rows = checkRows(family);
-  const ids = new Int32Array(rows.length * LENGTH);
-  rows.forEach(({ input_ids }, row) => ids.set(input_ids, row * LENGTH));
+  const ids = new Int32Array(rows.length * CHECK_LENGTH);
+  rows.forEach(({ input_ids }, row) => ids.set(input_ids, row * CHECK_LENGTH));
   const embed = await openSession("embed_tokens", await sessionSource(model.graphs.embed_tokens), model);
-  const { embeds, hidden } = await embedTokens(embed, ids, [rows.length, LENGTH]);
+  const { embeds, hidden } = await embedTokens(embed, ids, [rows.length, CHECK_LENGTH]);
   await embed.release();
   const feedsFor = (inputs: Parameters<typeof decoderFeeds>[2]) => ({
-    ...decoderFeeds(rows, LENGTH, inputs, family),
-    inputs_embeds: { type: "float32" as const, dims: [rows.length, LENGTH, hidden], data: embeds },
+    ...decoderFeeds(rows, CHECK_LENGTH, inputs, family),
+    inputs_embeds: { type: "float32" as const, dims: [rows.length, CHECK_LENGTH, hidden], data: embeds },
   });
   const full = await openSession("decoder_model_merged", await sessionSource(model.graphs.decoder_model_merged), model);
-  const wanted = await runFullDecoder(full, feedsFor(full.inputs), rows, LENGTH);
+  const wanted = await runFullDecoder(full, feedsFor(full.inputs), rows, CHECK_LENGTH);
   await full.release();
   let got: Float32Array;
   try {
     const cut = await openSession("decoder_model_merged (cut)", await cutGraphSource(head.path, head.external_folder), model);
-    got = await runCutDecoder(cut, feedsFor(cut.inputs), rows, LENGTH);
+    got = await runCutDecoder(cut, feedsFor(cut.inputs), rows, CHECK_LENGTH);
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
@@ -90,15 +88,4 @@ async function compare(model: WorkerModel, head: Extract<DecoderHead, { kind: "a
     const difference = Math.abs(value - got[i]!);
     return Number.isNaN(difference) ? Infinity : Math.max(worst, difference);
   }, 0);
-}
-
-/** Rows of low ids, which every vocabulary has; the second is shorter, so that padding is part of the check. */
-function checkRows(family: Family): DecoderRow[] {
-  return [LENGTH, LENGTH - 4].map((length, row) => {
-    const input_ids = Int32Array.from({ length }, (_, i) => {
-      const id = 3 + ((7 * i + 5 * row) % 29);
-      return id === family.image_token_id ? 3 : id;
-    });
-    return { input_ids, answer_positions: Int32Array.of(2, 3, length - 1), images: [] };
-  });
 }

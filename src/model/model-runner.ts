@@ -1,10 +1,11 @@
 import { PlanError, StageError } from "../core/errors.ts";
-import type { ImageInput, ScorerReport, ScoreStatistics, Sequence, SequenceNlls } from "./contract.ts";
+import type { ImageInput, PlacedNodes, ScorerReport, ScoreStatistics, Sequence, SequenceNlls } from "./contract.ts";
 import { decoderFeeds, type DecoderRow } from "./decoder-batch.ts";
+import { checkDevice } from "./device-check.ts";
 import type { Family, ImageContext, PixelView, PlainTensor, VisionImage } from "./families/family.ts";
 import { familyOf } from "./families/registry.ts";
 import { type FeaturePair, FeatureStore, type ImageFeatures } from "./feature-store.ts";
-import { sessionSource } from "./graph-file.ts";
+import { type SessionSource, sessionSource } from "./graph-file.ts";
 import { cutGraphSource, type GraphSession, openSession } from "./graph-session.ts";
 import { runCutDecoder, runFullDecoder } from "./run-decoder.ts";
 import { LOG_PROBS_OUTPUT } from "./scoring-head.ts";
@@ -15,6 +16,8 @@ const MAX_LOGIT_BYTES = 768 << 20;
 
 /** A request names an image whose features this process does not have: they were lost with an earlier process. */
 export class LostSplitError extends Error {}
+
+type Graphs = readonly [vision: GraphSession, embed: GraphSession, decoder: GraphSession];
 
 /** The three graphs of a model in one process, and the features of the splits it serves. */
 export class ModelRunner {
@@ -28,14 +31,18 @@ export class ModelRunner {
   readonly #maxLength: number;
   readonly #features = new FeatureStore();
 
-  private constructor(model: WorkerModel, head: DecoderHead, vision: GraphSession, embed: GraphSession, decoder: GraphSession) {
-    this.#family = familyOf(model.model_type).open(model.folder);
+  /** When the last request was done. */
+  #idleSince = performance.now();
+
+  private constructor(model: WorkerModel, head: DecoderHead, family: Family, [vision, embed, decoder]: Graphs, placement: readonly PlacedNodes[]) {
+    this.#family = family;
     [this.#vision, this.#embed, this.#decoder, this.#head] = [vision, embed, decoder, head];
     this.#vocabulary = vocabularySize(model);
     this.#maxLength = model.max_length;
     this.report = {
       execution_provider: model.device,
       head: head.kind === "full_logits" ? { kind: head.kind, reason: head.reason } : { kind: head.kind },
+      placement,
       graphs: [vision, embed, decoder].map(({ name, inputs, outputs }) => ({
         name,
         inputs: inputs.map(describeValue),
@@ -47,14 +54,19 @@ export class ModelRunner {
   /** Throws PlanError where a graph can't be loaded or has other names than the layout's. */
   static async open(model: WorkerModel, head: DecoderHead): Promise<ModelRunner> {
     const { graphs } = model;
-    const vision = await openSession("vision_encoder", await sessionSource(graphs.vision_encoder), model);
-    const embed = await openSession("embed_tokens", await sessionSource(graphs.embed_tokens), model);
+    const onDevice = model.device !== "cpu";
+    const open = (name: string, source: SessionSource) => openSession(name, source, model, { profile: onDevice });
+    const vision = await open("vision_encoder", await sessionSource(graphs.vision_encoder));
+    const embed = await open("embed_tokens", await sessionSource(graphs.embed_tokens));
     requireNames(embed, ["input_ids"], []);
     const source =
       head.kind === "answer_rows" ? await cutGraphSource(head.path, head.external_folder) : await sessionSource(graphs.decoder_model_merged);
-    const decoder = await openSession("decoder_model_merged", source, model);
-    requireNames(decoder, ["inputs_embeds", "attention_mask"], [head.kind === "answer_rows" ? LOG_PROBS_OUTPUT : "logits"]);
-    return new ModelRunner(model, head, vision, embed, decoder);
+    const decoder = await open("decoder_model_merged", source);
+    // A graph without attention_mask is causal and padded on the right: no token sees padding.
+    requireNames(decoder, ["inputs_embeds"], [head.kind === "answer_rows" ? LOG_PROBS_OUTPUT : "logits"]);
+    const family = familyOf(model.model_type).open(model.folder);
+    const placement = onDevice ? await checkDevice(model.device, family, head, [vision, embed, decoder]) : [];
+    return new ModelRunner(model, head, family, [vision, embed, decoder], placement);
   }
 
   /** Encodes the new images, then scores the sequences in one padded batch with both variants. */
@@ -63,6 +75,7 @@ export class ModelRunner {
     images: readonly ImageInput[],
     sequences: readonly Sequence[],
   ): Promise<{ sequences: SequenceNlls[]; statistics: ScoreStatistics }> {
+    const started = performance.now();
     const before = this.#sessionMs();
     await this.#encode(split, images);
     const features = sequences.map((sequence) => this.#featuresOf(split, sequence));
@@ -74,9 +87,13 @@ export class ModelRunner {
     for (const { images: shown } of sequences) for (const key of new Set(shown)) this.#features.release(split, key);
     const tokens = sequences.reduce((sum, { input_ids }) => sum + input_ids.length, 0);
     const positions = 2 * sequences.length * length;
+    const session_ms = this.#sessionMs() - before;
+    const idle_ms = started - this.#idleSince;
+    this.#idleSince = performance.now();
+    const host_ms = this.#idleSince - started - session_ms;
     return {
       sequences: results,
-      statistics: { session_ms: this.#sessionMs() - before, num_positions: positions, num_padding: positions - 2 * tokens },
+      statistics: { session_ms, host_ms, idle_ms, num_positions: positions, num_padding: positions - 2 * tokens },
     };
   }
 

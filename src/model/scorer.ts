@@ -2,6 +2,7 @@ import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PlanError } from "../core/errors.ts";
 import type { Scorer, ScoreRequest, ScorerOptions, ScorerReport, ScoreResponse } from "./contract.ts";
+import { deviceClass } from "./device.ts";
 import type { FamilyFolder } from "./families/family.ts";
 import { cacheFolder, writeCacheFile } from "./file-digest.ts";
 import { type CheckedHead, headKey } from "./head-check.ts";
@@ -64,7 +65,7 @@ async function decoderHead(model: ScorerModel, worker: WorkerModel, signal: Abor
   const names = Object.keys(model.folder.digests).filter((name) => name.startsWith("onnx/decoder_model_merged"));
   const key = headKey(decoder, names.map((name) => model.folder.digests[name]!));
   const target = join(cacheFolder(), "heads", `${key}.onnx`);
-  const verdictFile = join(cacheFolder(), "heads", `${key}.${worker.device.split(":")[0]}.json`);
+  const verdictFile = join(cacheFolder(), "heads", `${key}.${deviceClass(worker.device)}.json`);
   const known = await readVerdict(verdictFile);
   if (known) return known;
   let checked = await checkHead(worker, target, signal);
@@ -76,7 +77,7 @@ async function decoderHead(model: ScorerModel, worker: WorkerModel, signal: Abor
 
 function checkHead(worker: WorkerModel, target: string, signal: AbortSignal): Promise<CheckedHead | (CheckedHead & { readonly died: true })> {
   return new Promise((resolve, reject) => {
-    const process = new WorkerProcess((message) => {
+    const process = new WorkerProcess(worker.device, (message) => {
       if (message.kind === "started") process.send({ kind: "check_head", model: worker, target });
       if (message.kind === "checked") resolve(message);
       if (message.kind === "failed") reject(workerError(message.error));
@@ -176,7 +177,7 @@ class Lane {
     let refuse: (error: Error) => void;
     this.#opened = new Promise((resolve, reject) => ([report, refuse] = [resolve, reject]));
     this.#opened.catch(() => undefined);
-    const process = new WorkerProcess((message) => {
+    const process = new WorkerProcess(this.#model.device, (message) => {
       if (message.kind === "started") process.send({ kind: "open", model: this.#model, head: this.#head });
       if (message.kind === "opened") {
         this.#failedStarts = 0;
