@@ -30,13 +30,18 @@ export async function checkDevice(
   await (head.kind === "answer_rows" ? runCutDecoder : runFullDecoder)(decoder, feeds, rows, CHECK_LENGTH);
   const placed: PlacedNodes[] = [];
   for (const graph of [vision, embed, decoder]) {
-    const placement = await graph.placement();
     // An embedding is a look-up, no arithmetic: wherever it runs.
-    if (graph !== embed) requireOnDevice(graph.name, device, providerName(device), placement);
-    const num_nodes = Object.values(placement.nodes).reduce((sum, count) => sum + count, 0);
-    const num_on_device = placement.nodes[providerName(device)] ?? 0;
-    placed.push({ graph: graph.name, device: deviceClass(device), num_on_device, num_on_host: num_nodes - num_on_device, host_operators: placement.host_operators });
-    graph.session_ms = 0;
+    placed.push(await checkGraph(graph, device, graph !== embed));
   }
   return placed;
+}
+
+/** Where the nodes ran of a session that was opened with `profile` and has run once. Throws PlanError as `checkDevice`. */
+export async function checkGraph(graph: GraphSession, device: string, isArithmetic = true): Promise<PlacedNodes> {
+  const placement = await graph.placement();
+  if (isArithmetic) requireOnDevice(graph.name, device, providerName(device), placement);
+  const num_nodes = Object.values(placement.nodes).reduce((sum, count) => sum + count, 0);
+  const num_on_device = placement.nodes[providerName(device)] ?? 0;
+  graph.session_ms = 0;
+  return { graph: graph.name, device: deviceClass(device), num_on_device, num_on_host: num_nodes - num_on_device, host_operators: placement.host_operators };
 }

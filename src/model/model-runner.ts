@@ -7,20 +7,29 @@ import { familyOf } from "./families/registry.ts";
 import { type FeaturePair, FeatureStore, type ImageFeatures } from "./feature-store.ts";
 import { type SessionSource, sessionSource } from "./graph-file.ts";
 import { cutGraphSource, type GraphSession, openSession } from "./graph-session.ts";
+import { logitParts } from "./logit-parts.ts";
 import { runCutDecoder, runFullDecoder } from "./run-decoder.ts";
 import { LOG_PROBS_OUTPUT } from "./scoring-head.ts";
 import type { DecoderHead, WorkerModel } from "./worker-protocol.ts";
-
-/** Bytes of logits that one decoder run may make; a batch with more is run in parts. */
-const MAX_LOGIT_BYTES = 768 << 20;
 
 /** A request names an image whose features this process does not have: they were lost with an earlier process. */
 export class LostSplitError extends Error {}
 
 type Graphs = readonly [vision: GraphSession, embed: GraphSession, decoder: GraphSession];
 
+/** A loaded model in its process. */
+export interface Runner {
+  readonly report: ScorerReport;
+  score(
+    split: number,
+    images: readonly ImageInput[],
+    sequences: readonly Sequence[],
+  ): Promise<{ sequences: SequenceNlls[]; statistics: ScoreStatistics }>;
+  closeSplit(split: number): void;
+}
+
 /** The three graphs of a model in one process, and the features of the splits it serves. */
-export class ModelRunner {
+export class ModelRunner implements Runner {
   readonly report: ScorerReport;
   readonly #family: Family;
   readonly #vision: GraphSession;
@@ -81,7 +90,7 @@ export class ModelRunner {
     const features = sequences.map((sequence) => this.#featuresOf(split, sequence));
     const length = sequences.reduce((longest, { input_ids }) => Math.max(longest, input_ids.length), 0);
     const results: SequenceNlls[] = [];
-    for (const [start, end] of this.#parts(sequences, length)) {
+    for (const [start, end] of logitParts(sequences, this.#vocabulary, this.#logitRows(length))) {
       results.push(...(await this.#scorePart(sequences.slice(start, end), features.slice(start, end), length)));
     }
     for (const { images: shown } of sequences) for (const key of new Set(shown)) this.#features.release(split, key);
@@ -136,21 +145,8 @@ export class ModelRunner {
     });
   }
 
-  /** Runs of sequences whose logits stay under the limit. */
-  *#parts(sequences: readonly Sequence[], length: number): Generator<[number, number]> {
-    const rowsOf = ({ answer_positions }: Sequence) => 2 * (this.#head.kind === "answer_rows" ? answer_positions.length : length);
-    const maxRows = MAX_LOGIT_BYTES / (4 * this.#vocabulary);
-    let start = 0;
-    let rows = 0;
-    for (let i = 0; i < sequences.length; i++) {
-      const own = rowsOf(sequences[i]!);
-      if (i > start && rows + own > maxRows) {
-        yield [start, i];
-        [start, rows] = [i, 0];
-      }
-      rows += own;
-    }
-    if (start < sequences.length) yield [start, sequences.length];
+  #logitRows(length: number): (sequence: Sequence) => number {
+    return ({ answer_positions }) => 2 * (this.#head.kind === "answer_rows" ? answer_positions.length : length);
   }
 
   /** Row 2i is sequence i with its clean images, row 2i + 1 with the blurred ones. */
@@ -245,7 +241,7 @@ function placeFeatures(
   }
 }
 
-function requireNames(graph: GraphSession, inputs: readonly string[], outputs: readonly string[]): void {
+export function requireNames(graph: GraphSession, inputs: readonly string[], outputs: readonly string[]): void {
   const missing = [
     ...inputs.filter((name) => !graph.inputs.some((input) => input.name === name)).map((name) => `input ${name}`),
     ...outputs.filter((name) => !graph.outputs.some((output) => output.name === name)).map((name) => `output ${name}`),
@@ -258,13 +254,13 @@ function requireNames(graph: GraphSession, inputs: readonly string[], outputs: r
 }
 
 /** Columns of `logits`; a large guess where the graph leaves it open. */
-function vocabularySize({ graphs, folder }: WorkerModel): number {
+export function vocabularySize({ graphs, folder }: WorkerModel): number {
   const logits = graphs.decoder_model_merged.outputs.find(({ name }) => name === "logits")?.dims.at(-1);
   if (typeof logits === "number") return logits;
   const text = { ...folder.config, ...(folder.config["text_config"] as object | undefined) } as Record<string, unknown>;
   return typeof text["vocab_size"] === "number" ? text["vocab_size"] : 262_144;
 }
 
-function describeValue({ name, type, dims }: { name: string; type: string; dims: readonly (number | string)[] }): string {
+export function describeValue({ name, type, dims }: { name: string; type: string; dims: readonly (number | string)[] }): string {
   return `${name} ${type} [${dims.join(", ")}]`;
 }
