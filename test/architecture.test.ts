@@ -45,6 +45,8 @@ const WRITER_FILES = [
   "io/",
   // Digests and cut graphs: a cache that may be deleted at any time.
   "model/file-digest.ts",
+  // A session's profile, which onnxruntime writes into the folder for temporary files.
+  "model/node-placement.ts",
   // For a monitor, wherever it looks; never in the output folder.
   "cli/metrics-file.ts",
   // For a catalogue, likewise.

@@ -1,5 +1,5 @@
 import type { Float64, Int32, List, RecordBatch } from "apache-arrow";
-import type { ExaminedPlan } from "../config/build-plan.ts";
+import type { ExaminedPlan, ScorerReport } from "../config/build-plan.ts";
 import type { Plan } from "../core/plan.ts";
 import { columnData, isNull, numericListValue, utf8ListValue, utf8Values } from "../core/record-batch.ts";
 import type { GoldenComparison } from "../doctor/compare-golden.ts";
@@ -25,6 +25,7 @@ export function renderDoctor({ plan, model: loaded, scorerReport }: ExaminedPlan
   if (report !== undefined) {
     const head = report.head.kind === "answer_rows" ? "answer rows only" : `full logits${report.head.reason ? `: ${report.head.reason}` : ""}`;
     lines.push(line("provider", `${report.execution_provider}, ${num_workers} process(es) of ${num_threads} thread(s); head: ${head}`));
+    lines.push(...report.placement.map((placed) => line("placed", placementText(placed))));
     for (const graph of report.graphs) {
       lines.push(line("graph", colors.bold(graph.name)), `           in   ${withoutPast(graph.inputs)}`, `           out  ${graph.outputs.join(", ")}`);
     }
@@ -71,14 +72,19 @@ function withoutPast(inputs: readonly string[]): string {
   return [...others, ...(past.length > 2 ? [`${past[0]!} and ${past.length - 1} more of the past`] : past)].join(", ");
 }
 
+function placementText({ graph, device, num_on_device, num_on_host, host_operators }: ScorerReport["placement"][number]): string {
+  const floats = host_operators.length === 0 ? "" : `, of floats ${host_operators.join(", ")}`;
+  return `${graph}: ${num_on_device} nodes on ${device}, ${num_on_host} on the host${floats}`;
+}
+
 function speedLines(plan: Plan, { scores, load_ms, warm_ms, stage_ms }: Trial): string[] {
   const numTokens = columnData<Int32>(scores, "num_tokens").values.subarray(0, scores.numRows).reduce((sum, value) => sum + value, 0);
   const perSecond = (count: number): string => formatShort((1000 * count) / warm_ms);
-  const { num_positions, num_padding, session_ms } = plan.inferenceStatistics();
+  const { num_positions, num_padding, session_ms, host_ms } = plan.inferenceStatistics();
   const padding = num_positions === 0 ? "" : `, ${((100 * num_padding) / num_positions).toFixed(0)} % padding`;
   return [
     `${perSecond(scores.numRows)} samples/s, ${perSecond(numTokens)} answer tokens/s on one batch after the other; loaded in ${formatDuration(load_ms)}`,
-    `stages, twice through: ${Object.entries(stage_ms).map(([stage, ms]) => `${stage} ${formatDuration(ms)}`).join(", ")}; inside session.run ${formatDuration(session_ms)}${padding}`,
+    `stages, twice through: ${Object.entries(stage_ms).map(([stage, ms]) => `${stage} ${formatDuration(ms)}`).join(", ")}; inside session.run ${formatDuration(session_ms)}, beside it in its process ${formatDuration(host_ms)}${padding}`,
   ];
 }
 

@@ -119,17 +119,19 @@ function viewSize(model: LoadedModel): Readonly<Record<string, number>> {
 /** Collects what the scorer says while the run goes on. */
 class InferenceRecord {
   report: ScorerReport | undefined;
-  statistics: InferenceStatistics = { session_ms: 0, num_positions: 0, num_padding: 0 };
+  statistics: InferenceStatistics = { session_ms: 0, host_ms: 0, idle_ms: 0, num_positions: 0, num_padding: 0 };
   readonly #model: ModelDescription;
 
   constructor(model: ModelDescription) {
     this.#model = model;
   }
 
-  add({ session_ms, num_positions, num_padding }: ScoreStatistics): void {
+  add({ session_ms, host_ms, idle_ms, num_positions, num_padding }: ScoreStatistics): void {
     const sum = this.statistics;
     this.statistics = {
       session_ms: sum.session_ms + session_ms,
+      host_ms: sum.host_ms + host_ms,
+      idle_ms: sum.idle_ms + idle_ms,
       num_positions: sum.num_positions + num_positions,
       num_padding: sum.num_padding + num_padding,
     };

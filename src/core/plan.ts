@@ -81,8 +81,11 @@ export interface Plan {
 }
 
 export interface InferenceStatistics {
-  /** Milliseconds inside session.run, all workers together. */
+  /** Milliseconds inside session.run, all workers together: on a device its arithmetic and the copies to it and back. */
   readonly session_ms: number;
+  /** Milliseconds of the workers' own work between runs, and those that they waited for a request. */
+  readonly host_ms: number;
+  readonly idle_ms: number;
   /** Positions fed to the decoder, padding included, both variants; and the padding alone. */
   readonly num_positions: number;
   readonly num_padding: number;

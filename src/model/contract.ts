@@ -78,8 +78,12 @@ export interface SequenceNlls {
 
 /** What a worker did, for the run summary and the benchmarks. */
 export interface ScoreStatistics {
-  /** Milliseconds inside session.run. */
+  /** Milliseconds inside session.run: on a device its arithmetic and the copies to it and back. */
   readonly session_ms: number;
+  /** Milliseconds of the worker's own work between two runs: pixels to floats, placing image features. */
+  readonly host_ms: number;
+  /** Milliseconds that the worker waited for this request: near 0 where decoding and blurring keep up. */
+  readonly idle_ms: number;
   /** Positions fed to the decoder, padding included, both variants. */
   readonly num_positions: number;
   readonly num_padding: number;
@@ -99,11 +103,23 @@ export interface ScorerOptions {
   readonly devices: readonly string[];
 }
 
+/** Where the nodes of one graph ran. Index arithmetic on the host is as it should be. */
+export interface PlacedNodes {
+  readonly graph: string;
+  readonly device: string;
+  readonly num_on_device: number;
+  readonly num_on_host: number;
+  /** Operators on the host that touch floats, each once. */
+  readonly host_operators: readonly string[];
+}
+
 /** Graph inputs and outputs, provider and head of a loaded model, as `pipeline doctor` and the manifest print them. */
 export interface ScorerReport {
   readonly execution_provider: string;
   /** "answer_rows": log-probabilities of answer tokens only; "full_logits": the graph could not be cut, see reason. */
   readonly head: { readonly kind: "answer_rows" | "full_logits"; readonly reason?: string };
+  /** Of graphs on a device, as onnxruntime recorded one run; empty on the CPU. */
+  readonly placement: readonly PlacedNodes[];
   readonly graphs: readonly { readonly name: string; readonly inputs: readonly string[]; readonly outputs: readonly string[] }[];
 }
 

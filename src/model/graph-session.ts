@@ -1,13 +1,20 @@
 import { readFile } from "node:fs/promises";
-import { InferenceSession, listSupportedBackends, Tensor } from "onnxruntime-node";
+import { InferenceSession, Tensor } from "onnxruntime-node";
 import { PlanError, ResourceExhaustedError, StageError } from "../core/errors.ts";
+import { deviceError, executionProvider } from "./device.ts";
 import type { PlainTensor } from "./families/family.ts";
 import { fromFloat16, toFloat16 } from "./float16.ts";
 import type { GraphValue, SessionSource } from "./graph-file.ts";
+import { type NodePlacement, profilePrefix, readPlacement } from "./node-placement.ts";
 
 export interface SessionOptions {
   readonly device: string;
   readonly num_threads: number;
+}
+
+/** What a session is opened for; `profile` records where its nodes run, until `placement` is asked for. */
+export interface SessionUse {
+  readonly profile?: boolean;
 }
 
 export interface FloatOutput {
@@ -28,12 +35,15 @@ export interface GraphSession {
    * Throws StageError where onnxruntime refuses, ResourceExhaustedError where memory runs out.
    */
   run(feeds: Readonly<Record<string, PlainTensor>>, outputs: readonly string[]): Promise<Record<string, FloatOutput>>;
+  /** Where the nodes of the runs so far were run; ends the recording. Only for sessions opened with `profile`. */
+  placement(): Promise<NodePlacement>;
   release(): Promise<void>;
 }
 
 /** Throws PlanError where the device can't be had or the graph can't be loaded. */
-export async function openSession(name: string, source: SessionSource, options: SessionOptions): Promise<GraphSession> {
-  const session = await createSession(name, source, options);
+export async function openSession(name: string, source: SessionSource, options: SessionOptions, { profile = false }: SessionUse = {}): Promise<GraphSession> {
+  const prefix = profile ? profilePrefix() : undefined;
+  const session = await createSession(name, source, options, prefix);
   const inputs = session.inputMetadata.map(graphValue);
   const types = new Map(inputs.map((input) => [input.name, input.type]));
   const graph: GraphSession = {
@@ -57,6 +67,10 @@ export async function openSession(name: string, source: SessionSource, options: 
       }
       return found;
     },
+    async placement() {
+      session.endProfiling();
+      return await readPlacement(prefix!);
+    },
     release: () => session.release(),
   };
   return graph;
@@ -65,8 +79,13 @@ export async function openSession(name: string, source: SessionSource, options: 
 /** Idle threads sleep: decoding and blurring run beside the model, and a spinning thread takes their core. */
 const SESSION_SETTINGS = { intra_op: { allow_spinning: "0" } };
 
-async function createSession(name: string, source: SessionSource, { device, num_threads }: SessionOptions): Promise<InferenceSession> {
+/** A device's memory is taken for the weights as they are, not in the doubling steps of the arena. */
+const DEVICE_SETTINGS = { ...SESSION_SETTINGS, use_device_allocator_for_initializers: "1" };
+
+async function createSession(name: string, source: SessionSource, { device, num_threads }: SessionOptions, profilePrefix?: string): Promise<InferenceSession> {
+  const settings = device === "cpu" ? SESSION_SETTINGS : DEVICE_SETTINGS;
   const options: InferenceSession.SessionOptions = {
+    // Never a second provider: onnxruntime would fall back to it without a word.
     executionProviders: [executionProvider(device)],
     intraOpNumThreads: num_threads,
     interOpNumThreads: 1,
@@ -74,44 +93,26 @@ async function createSession(name: string, source: SessionSource, { device, num_
     logSeverityLevel: 3,
     // Batches differ in shape: a pattern planned for one shape is wrong for the next.
     enableMemPattern: false,
-    extra: { session: SESSION_SETTINGS },
+    extra: { session: settings },
+    ...(profilePrefix === undefined ? {} : { enableProfiling: true, profileFilePrefix: profilePrefix }),
   };
   try {
     if ("path" in source) return await InferenceSession.create(source.path, options);
-    const session = { ...SESSION_SETTINGS, model_external_initializers_file_folder_path: source.external_folder };
+    const session = { ...settings, model_external_initializers_file_folder_path: source.external_folder };
     return await InferenceSession.create(source.bytes, { ...options, extra: { session } });
   } catch (cause) {
     throw loadError(name, device, cause);
   }
 }
 
-/** Never names a second provider: onnxruntime would fall back to it without a word. */
-function executionProvider(device: string): InferenceSession.ExecutionProviderConfig {
-  const [kind, index] = device.split(":");
-  const bundled = listSupportedBackends().map((backend) => backend.name);
-  if (!bundled.includes(kind!)) {
-    throw new PlanError(`device ${device} is not available: this onnxruntime-node has ${bundled.join(", ")}`, {
-      remedy:
-        kind === "cuda"
-          ? "install onnxruntime-node with its CUDA libraries (its install script fetches them), or set model.device to cpu"
-          : "set model.device to cpu",
-    });
-  }
-  return kind === "cuda" ? { name: "cuda", deviceId: Number(index ?? 0) } : kind!;
-}
-
 function loadError(name: string, device: string, cause: unknown): PlanError {
   if (cause instanceof PlanError) return cause;
   const text = messageOf(cause);
-  if (device !== "cpu" && /adapter|device|provider|cuda|vulkan|webgpu|library/i.test(text)) {
-    return new PlanError(`device ${device} is not available: ${text}`, {
-      cause,
-      remedy: device === "webgpu" ? "install the Vulkan loader, the driver's ICD and the X11 client libraries, or set model.device to cpu" : "check the CUDA installation, or set model.device to cpu",
-    });
-  }
   if (isOutOfMemory(text)) {
     return new PlanError(`not enough memory to load ${name}: ${text}`, { cause, remedy: "use fewer workers, a smaller dtype, or a larger machine" });
   }
+  const unavailable = deviceError(device, text, cause);
+  if (unavailable) return unavailable;
   return new PlanError(`onnxruntime can't load ${name}: ${text}`, {
     cause,
     remedy: "check that the file is whole and that its operators are in onnxruntime 1.30; custom operator libraries are not loaded",

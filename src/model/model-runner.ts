@@ -1,23 +1,35 @@
 import { PlanError, StageError } from "../core/errors.ts";
-import type { ImageInput, ScorerReport, ScoreStatistics, Sequence, SequenceNlls } from "./contract.ts";
+import type { ImageInput, PlacedNodes, ScorerReport, ScoreStatistics, Sequence, SequenceNlls } from "./contract.ts";
 import { decoderFeeds, type DecoderRow } from "./decoder-batch.ts";
+import { checkDevice } from "./device-check.ts";
 import type { Family, ImageContext, PixelView, PlainTensor, VisionImage } from "./families/family.ts";
 import { familyOf } from "./families/registry.ts";
 import { type FeaturePair, FeatureStore, type ImageFeatures } from "./feature-store.ts";
-import { sessionSource } from "./graph-file.ts";
+import { type SessionSource, sessionSource } from "./graph-file.ts";
 import { cutGraphSource, type GraphSession, openSession } from "./graph-session.ts";
+import { logitParts } from "./logit-parts.ts";
 import { runCutDecoder, runFullDecoder } from "./run-decoder.ts";
 import { LOG_PROBS_OUTPUT } from "./scoring-head.ts";
 import type { DecoderHead, WorkerModel } from "./worker-protocol.ts";
 
-/** Bytes of logits that one decoder run may make; a batch with more is run in parts. */
-const MAX_LOGIT_BYTES = 768 << 20;
-
 /** A request names an image whose features this process does not have: they were lost with an earlier process. */
 export class LostSplitError extends Error {}
 
+type Graphs = readonly [vision: GraphSession, embed: GraphSession, decoder: GraphSession];
+
+/** A loaded model in its process. */
+export interface Runner {
+  readonly report: ScorerReport;
+  score(
+    split: number,
+    images: readonly ImageInput[],
+    sequences: readonly Sequence[],
+  ): Promise<{ sequences: SequenceNlls[]; statistics: ScoreStatistics }>;
+  closeSplit(split: number): void;
+}
+
 /** The three graphs of a model in one process, and the features of the splits it serves. */
-export class ModelRunner {
+export class ModelRunner implements Runner {
   readonly report: ScorerReport;
   readonly #family: Family;
   readonly #vision: GraphSession;
@@ -28,14 +40,18 @@ export class ModelRunner {
   readonly #maxLength: number;
   readonly #features = new FeatureStore();
 
-  private constructor(model: WorkerModel, head: DecoderHead, vision: GraphSession, embed: GraphSession, decoder: GraphSession) {
-    this.#family = familyOf(model.model_type).open(model.folder);
+  /** When the last request was done. */
+  #idleSince = performance.now();
+
+  private constructor(model: WorkerModel, head: DecoderHead, family: Family, [vision, embed, decoder]: Graphs, placement: readonly PlacedNodes[]) {
+    this.#family = family;
     [this.#vision, this.#embed, this.#decoder, this.#head] = [vision, embed, decoder, head];
     this.#vocabulary = vocabularySize(model);
     this.#maxLength = model.max_length;
     this.report = {
       execution_provider: model.device,
       head: head.kind === "full_logits" ? { kind: head.kind, reason: head.reason } : { kind: head.kind },
+      placement,
       graphs: [vision, embed, decoder].map(({ name, inputs, outputs }) => ({
         name,
         inputs: inputs.map(describeValue),
@@ -47,14 +63,19 @@ export class ModelRunner {
   /** Throws PlanError where a graph can't be loaded or has other names than the layout's. */
   static async open(model: WorkerModel, head: DecoderHead): Promise<ModelRunner> {
     const { graphs } = model;
-    const vision = await openSession("vision_encoder", await sessionSource(graphs.vision_encoder), model);
-    const embed = await openSession("embed_tokens", await sessionSource(graphs.embed_tokens), model);
+    const onDevice = model.device !== "cpu";
+    const open = (name: string, source: SessionSource) => openSession(name, source, model, { profile: onDevice });
+    const vision = await open("vision_encoder", await sessionSource(graphs.vision_encoder));
+    const embed = await open("embed_tokens", await sessionSource(graphs.embed_tokens));
     requireNames(embed, ["input_ids"], []);
     const source =
       head.kind === "answer_rows" ? await cutGraphSource(head.path, head.external_folder) : await sessionSource(graphs.decoder_model_merged);
-    const decoder = await openSession("decoder_model_merged", source, model);
-    requireNames(decoder, ["inputs_embeds", "attention_mask"], [head.kind === "answer_rows" ? LOG_PROBS_OUTPUT : "logits"]);
-    return new ModelRunner(model, head, vision, embed, decoder);
+    const decoder = await open("decoder_model_merged", source);
+    // A graph without attention_mask is causal and padded on the right: no token sees padding.
+    requireNames(decoder, ["inputs_embeds"], [head.kind === "answer_rows" ? LOG_PROBS_OUTPUT : "logits"]);
+    const family = familyOf(model.model_type).open(model.folder);
+    const placement = onDevice ? await checkDevice(model.device, family, head, [vision, embed, decoder]) : [];
+    return new ModelRunner(model, head, family, [vision, embed, decoder], placement);
   }
 
   /** Encodes the new images, then scores the sequences in one padded batch with both variants. */
@@ -63,20 +84,25 @@ export class ModelRunner {
     images: readonly ImageInput[],
     sequences: readonly Sequence[],
   ): Promise<{ sequences: SequenceNlls[]; statistics: ScoreStatistics }> {
+    const started = performance.now();
     const before = this.#sessionMs();
     await this.#encode(split, images);
     const features = sequences.map((sequence) => this.#featuresOf(split, sequence));
     const length = sequences.reduce((longest, { input_ids }) => Math.max(longest, input_ids.length), 0);
     const results: SequenceNlls[] = [];
-    for (const [start, end] of this.#parts(sequences, length)) {
+    for (const [start, end] of logitParts(sequences, this.#vocabulary, this.#logitRows(length))) {
       results.push(...(await this.#scorePart(sequences.slice(start, end), features.slice(start, end), length)));
     }
     for (const { images: shown } of sequences) for (const key of new Set(shown)) this.#features.release(split, key);
     const tokens = sequences.reduce((sum, { input_ids }) => sum + input_ids.length, 0);
     const positions = 2 * sequences.length * length;
+    const session_ms = this.#sessionMs() - before;
+    const idle_ms = started - this.#idleSince;
+    this.#idleSince = performance.now();
+    const host_ms = this.#idleSince - started - session_ms;
     return {
       sequences: results,
-      statistics: { session_ms: this.#sessionMs() - before, num_positions: positions, num_padding: positions - 2 * tokens },
+      statistics: { session_ms, host_ms, idle_ms, num_positions: positions, num_padding: positions - 2 * tokens },
     };
   }
 
@@ -119,21 +145,8 @@ export class ModelRunner {
     });
   }
 
-  /** Runs of sequences whose logits stay under the limit. */
-  *#parts(sequences: readonly Sequence[], length: number): Generator<[number, number]> {
-    const rowsOf = ({ answer_positions }: Sequence) => 2 * (this.#head.kind === "answer_rows" ? answer_positions.length : length);
-    const maxRows = MAX_LOGIT_BYTES / (4 * this.#vocabulary);
-    let start = 0;
-    let rows = 0;
-    for (let i = 0; i < sequences.length; i++) {
-      const own = rowsOf(sequences[i]!);
-      if (i > start && rows + own > maxRows) {
-        yield [start, i];
-        [start, rows] = [i, 0];
-      }
-      rows += own;
-    }
-    if (start < sequences.length) yield [start, sequences.length];
+  #logitRows(length: number): (sequence: Sequence) => number {
+    return ({ answer_positions }) => 2 * (this.#head.kind === "answer_rows" ? answer_positions.length : length);
   }
 
   /** Row 2i is sequence i with its clean images, row 2i + 1 with the blurred ones. */
@@ -228,7 +241,7 @@ function placeFeatures(
   }
 }
 
-function requireNames(graph: GraphSession, inputs: readonly string[], outputs: readonly string[]): void {
+export function requireNames(graph: GraphSession, inputs: readonly string[], outputs: readonly string[]): void {
   const missing = [
     ...inputs.filter((name) => !graph.inputs.some((input) => input.name === name)).map((name) => `input ${name}`),
     ...outputs.filter((name) => !graph.outputs.some((output) => output.name === name)).map((name) => `output ${name}`),
@@ -241,13 +254,13 @@ function requireNames(graph: GraphSession, inputs: readonly string[], outputs: r
 }
 
 /** Columns of `logits`; a large guess where the graph leaves it open. */
-function vocabularySize({ graphs, folder }: WorkerModel): number {
+export function vocabularySize({ graphs, folder }: WorkerModel): number {
   const logits = graphs.decoder_model_merged.outputs.find(({ name }) => name === "logits")?.dims.at(-1);
   if (typeof logits === "number") return logits;
   const text = { ...folder.config, ...(folder.config["text_config"] as object | undefined) } as Record<string, unknown>;
   return typeof text["vocab_size"] === "number" ? text["vocab_size"] : 262_144;
 }
 
-function describeValue({ name, type, dims }: { name: string; type: string; dims: readonly (number | string)[] }): string {
+export function describeValue({ name, type, dims }: { name: string; type: string; dims: readonly (number | string)[] }): string {
   return `${name} ${type} [${dims.join(", ")}]`;
 }

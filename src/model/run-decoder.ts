@@ -5,13 +5,8 @@ import type { GraphSession } from "./graph-session.ts";
 import { logProb } from "./log-probs.ts";
 import { LOG_PROBS_OUTPUT, ROWS_INPUT, TARGETS_INPUT } from "./scoring-head.ts";
 
-/** Log-probabilities of every row's answer tokens, row after row. */
-export async function runCutDecoder(
-  decoder: GraphSession,
-  feeds: Record<string, PlainTensor>,
-  rows: readonly DecoderRow[],
-  length: number,
-): Promise<Float32Array> {
+/** What the cut head wants: every answer token's row and target, row after row. */
+export function answerFeeds(rows: readonly DecoderRow[], length: number): Record<string, PlainTensor> {
   const count = rows.reduce((sum, { answer_positions }) => sum + answer_positions.length, 0);
   const [answerRows, targets] = [new Int32Array(count), new Int32Array(count)];
   let at = 0;
@@ -21,8 +16,20 @@ export async function runCutDecoder(
       targets[at++] = input_ids[position]!;
     }
   });
-  feeds[ROWS_INPUT] = { type: "int64", dims: [count], data: answerRows };
-  feeds[TARGETS_INPUT] = { type: "int64", dims: [count], data: targets };
+  return {
+    [ROWS_INPUT]: { type: "int64", dims: [count], data: answerRows },
+    [TARGETS_INPUT]: { type: "int64", dims: [count], data: targets },
+  };
+}
+
+/** Log-probabilities of every row's answer tokens, row after row. */
+export async function runCutDecoder(
+  decoder: GraphSession,
+  feeds: Record<string, PlainTensor>,
+  rows: readonly DecoderRow[],
+  length: number,
+): Promise<Float32Array> {
+  Object.assign(feeds, answerFeeds(rows, length));
   return (await decoder.run(feeds, [LOG_PROBS_OUTPUT]))[LOG_PROBS_OUTPUT]!.data;
 }
 

@@ -2,6 +2,7 @@ import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PlanError } from "../core/errors.ts";
 import type { Scorer, ScoreRequest, ScorerOptions, ScorerReport, ScoreResponse } from "./contract.ts";
+import { deviceClass } from "./device.ts";
 import type { FamilyFolder } from "./families/family.ts";
 import { cacheFolder, writeCacheFile } from "./file-digest.ts";
 import { type CheckedHead, headKey } from "./head-check.ts";
@@ -60,11 +61,14 @@ function scorerOf(lanes: readonly Lane[], report: ScorerReport, options: ScorerO
 
 /** The decoder to load: the cut one from the cache, made and checked once by a process of its own. */
 async function decoderHead(model: ScorerModel, worker: WorkerModel, signal: AbortSignal): Promise<DecoderHead> {
-  const decoder = worker.graphs.decoder_model_merged;
-  const names = Object.keys(model.folder.digests).filter((name) => name.startsWith("onnx/decoder_model_merged"));
-  const key = headKey(decoder, names.map((name) => model.folder.digests[name]!));
-  const target = join(cacheFolder(), "heads", `${key}.onnx`);
-  const verdictFile = join(cacheFolder(), "heads", `${key}.${worker.device.split(":")[0]}.json`);
+  const device = deviceClass(worker.device);
+  const { decoder_model_merged: decoder, ...others } = worker.graphs;
+  // On a device the three graphs are joined.
+  const graphs = device === "cpu" ? [decoder] : [decoder, ...Object.values(others)];
+  const names = Object.keys(model.folder.digests).filter((name) => name.startsWith(device === "cpu" ? "onnx/decoder_model_merged" : "onnx/"));
+  const key = headKey(graphs, names.map((name) => model.folder.digests[name]!));
+  const target = join(cacheFolder(), "heads", `${key}.${device}.onnx`);
+  const verdictFile = join(cacheFolder(), "heads", `${key}.${device}.json`);
   const known = await readVerdict(verdictFile);
   if (known) return known;
   let checked = await checkHead(worker, target, signal);
@@ -76,7 +80,7 @@ async function decoderHead(model: ScorerModel, worker: WorkerModel, signal: Abor
 
 function checkHead(worker: WorkerModel, target: string, signal: AbortSignal): Promise<CheckedHead | (CheckedHead & { readonly died: true })> {
   return new Promise((resolve, reject) => {
-    const process = new WorkerProcess((message) => {
+    const process = new WorkerProcess(worker.device, (message) => {
       if (message.kind === "started") process.send({ kind: "check_head", model: worker, target });
       if (message.kind === "checked") resolve(message);
       if (message.kind === "failed") reject(workerError(message.error));
@@ -95,7 +99,7 @@ function checkHead(worker: WorkerModel, target: string, signal: AbortSignal): Pr
 async function readVerdict(file: string): Promise<DecoderHead | undefined> {
   try {
     const head = JSON.parse(await readFile(file, "utf8")) as DecoderHead;
-    if (head.kind === "answer_rows") await access(head.path);
+    if (head.kind === "answer_rows") await Promise.all([head.path, head.joined?.path ?? head.path].map((path) => access(path)));
     return head;
   } catch {
     return undefined;
@@ -176,7 +180,7 @@ class Lane {
     let refuse: (error: Error) => void;
     this.#opened = new Promise((resolve, reject) => ([report, refuse] = [resolve, reject]));
     this.#opened.catch(() => undefined);
-    const process = new WorkerProcess((message) => {
+    const process = new WorkerProcess(this.#model.device, (message) => {
       if (message.kind === "started") process.send({ kind: "open", model: this.#model, head: this.#head });
       if (message.kind === "opened") {
         this.#failedStarts = 0;

@@ -1,21 +1,6 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import {
-  AttributeProto_AttributeType,
-  AttributeProtoSchema,
-  type GraphProto,
-  type ModelProto,
-  ModelProtoSchema,
-  type NodeProto,
-  NodeProtoSchema,
-  TensorProto_DataType,
-  TensorProtoSchema,
-  TensorShapeProto_DimensionSchema,
-  TensorShapeProtoSchema,
-  TypeProto_TensorSchema,
-  TypeProtoSchema,
-  type ValueInfoProto,
-  ValueInfoProtoSchema,
-} from "onnx-buf";
+import { toBinary } from "@bufbuild/protobuf";
+import { type GraphProto, type ModelProto, ModelProtoSchema, type NodeProto, TensorProto_DataType, type ValueInfoProto } from "onnx-buf";
+import { int64Constant, integerAttribute, makeNode, tensorValue } from "./graph-parts.ts";
 
 export const ROWS_INPUT = "vig_answer_rows";
 export const TARGETS_INPUT = "vig_answer_targets";
@@ -42,6 +27,9 @@ const ONE_DATA_INPUT = new Set(["Cast", "Clip", "Reshape", "Identity"]);
 /** How exact the cut graph can be expected to be: rows quantised together share one scale. */
 export type HeadPrecision = "exact" | "row_group_quantized";
 
+/** WebGPU has no LogSoftmax; in steps it takes opset 18, where ReduceMax has its axes as an input. */
+export type Softmax = "one_operator" | "steps";
+
 export type HeadCut = { readonly bytes: Uint8Array; readonly precision: HeadPrecision } | { readonly reason: string };
 
 /**
@@ -50,16 +38,16 @@ export type HeadCut = { readonly bytes: Uint8Array; readonly precision: HeadPrec
  * The hidden rows are gathered before the model's own head, so no other row is multiplied by the vocabulary.
  * Changes `model`. Gives the reason where the head can't be found for certain.
  */
-export function cutHead(model: ModelProto): HeadCut {
+export function cutHead(model: ModelProto, softmax: Softmax = "one_operator"): HeadCut {
   const graph = model.graph!;
   const logits = graph.output.find(({ name }) => name === "logits");
   if (!logits) return { reason: `the decoder has no output "logits"; it has ${graph.output.map(({ name }) => name).join(", ")}` };
   const found = findHead(graph, logits.name);
   if ("reason" in found) return found;
   gatherRows(graph, found);
-  appendLogProbs(graph, found.logits, elementType(logits));
-  graph.input.push(indexInput(ROWS_INPUT), indexInput(TARGETS_INPUT));
-  graph.output = [logProbsOutput()];
+  appendLogProbs(graph, found.logits, elementType(logits), softmax);
+  graph.input.push(answersValue(ROWS_INPUT, TensorProto_DataType.INT64), answersValue(TARGETS_INPUT, TensorProto_DataType.INT64));
+  graph.output = [answersValue(LOG_PROBS_OUTPUT, TensorProto_DataType.FLOAT)];
   graph.valueInfo = graph.valueInfo.filter(({ name }) => !found.outputs.has(name));
   pruneUnused(graph);
   return { bytes: toBinary(ModelProtoSchema, model), precision: found.quantizes ? "row_group_quantized" : "exact" };
@@ -170,8 +158,8 @@ function resolveBypassed(tensor: string, reshapes: ReadonlySet<NodeProto>): stri
 function gatherRows(graph: GraphProto, { activation, readers }: Head): void {
   const [flat, rows] = ["vig_hidden_flat", "vig_hidden_rows"];
   const nodes = [
-    node("Flatten", [activation], [flat], [integerAttribute("axis", -1)]),
-    node("Gather", [flat, ROWS_INPUT], [rows], [integerAttribute("axis", 0)]),
+    makeNode("Flatten", [activation], [flat], [integerAttribute("axis", -1)]),
+    makeNode("Gather", [flat, ROWS_INPUT], [rows], [integerAttribute("axis", 0)]),
   ];
   for (const reader of readers) reader.input = reader.input.map((input) => (input === activation ? rows : input));
   const at = Math.min(...readers.map((reader) => graph.node.indexOf(reader)));
@@ -179,20 +167,38 @@ function gatherRows(graph: GraphProto, { activation, readers }: Head): void {
 }
 
 /** log-softmax over the vocabulary in float32, then the target's entry of each row. */
-function appendLogProbs(graph: GraphProto, logits: string, type: number): void {
-  graph.initializer.push(int64Constant("vig_column_shape", [-1n, 1n]), int64Constant("vig_flat_shape", [-1n]));
+function appendLogProbs(graph: GraphProto, logits: string, type: number, softmax: Softmax): void {
+  graph.initializer.push(int64Constant("vig_column_shape", [-1n, 1n]), int64Constant("vig_flat_shape", [-1n]), int64Constant("vig_last_axis", [-1n]));
   let scores = "vig_logits_flat";
-  graph.node.push(node("Flatten", [logits], [scores], [integerAttribute("axis", -1)]));
+  graph.node.push(makeNode("Flatten", [logits], [scores], [integerAttribute("axis", -1)]));
   if (type !== Number(TensorProto_DataType.FLOAT)) {
-    graph.node.push(node("Cast", [scores], ["vig_logits_float"], [integerAttribute("to", TensorProto_DataType.FLOAT)]));
+    graph.node.push(makeNode("Cast", [scores], ["vig_logits_float"], [integerAttribute("to", TensorProto_DataType.FLOAT)]));
     scores = "vig_logits_float";
   }
   graph.node.push(
-    node("LogSoftmax", [scores], ["vig_log_softmax"], [integerAttribute("axis", -1)]),
-    node("Reshape", [TARGETS_INPUT, "vig_column_shape"], ["vig_targets_column"]),
-    node("GatherElements", ["vig_log_softmax", "vig_targets_column"], ["vig_log_probs_column"], [integerAttribute("axis", 1)]),
-    node("Reshape", ["vig_log_probs_column", "vig_flat_shape"], [LOG_PROBS_OUTPUT]),
+    makeNode("Reshape", [TARGETS_INPUT, "vig_column_shape"], ["vig_targets_column"]),
+    ...(softmax === "one_operator" ? logSoftmax(scores) : logSoftmaxInSteps(scores)),
+    makeNode("Reshape", ["vig_log_probs_column", "vig_flat_shape"], [LOG_PROBS_OUTPUT]),
   );
+}
+
+function logSoftmax(scores: string): NodeProto[] {
+  return [
+    makeNode("LogSoftmax", [scores], ["vig_log_softmax"], [integerAttribute("axis", -1)]),
+    makeNode("GatherElements", ["vig_log_softmax", "vig_targets_column"], ["vig_log_probs_column"], [integerAttribute("axis", 1)]),
+  ];
+}
+
+function logSoftmaxInSteps(scores: string): NodeProto[] {
+  return [
+    makeNode("ReduceMax", [scores, "vig_last_axis"], ["vig_largest"], [integerAttribute("keepdims", 1)]),
+    makeNode("Sub", [scores, "vig_largest"], ["vig_shifted"]),
+    makeNode("Exp", ["vig_shifted"], ["vig_exponentials"]),
+    makeNode("ReduceSum", ["vig_exponentials", "vig_last_axis"], ["vig_total"], [integerAttribute("keepdims", 1)]),
+    makeNode("Log", ["vig_total"], ["vig_log_total"]),
+    makeNode("GatherElements", ["vig_shifted", "vig_targets_column"], ["vig_target_shifted"], [integerAttribute("axis", 1)]),
+    makeNode("Sub", ["vig_target_shifted", "vig_log_total"], ["vig_log_probs_column"]),
+  ];
 }
 
 /** Removes nodes and weights that no output needs any more. */
@@ -226,28 +232,6 @@ function elementType(value: ValueInfoProto): number {
   return value.type?.value.case === "tensorType" ? value.type.value.value.elemType : TensorProto_DataType.FLOAT;
 }
 
-function node(opType: string, input: string[], output: string[], attribute: NodeProto["attribute"] = []): NodeProto {
-  return create(NodeProtoSchema, { opType, input, output, attribute, name: `${output[0]}_node` });
-}
-
-function integerAttribute(name: string, value: number): NodeProto["attribute"][number] {
-  return create(AttributeProtoSchema, { name, i: BigInt(value), type: AttributeProto_AttributeType.INT });
-}
-
-function int64Constant(name: string, int64Data: bigint[]) {
-  return create(TensorProtoSchema, { name, dims: [BigInt(int64Data.length)], dataType: TensorProto_DataType.INT64, int64Data });
-}
-
-function indexInput(name: string): ValueInfoProto {
-  return vector(name, TensorProto_DataType.INT64);
-}
-
-function logProbsOutput(): ValueInfoProto {
-  return vector(LOG_PROBS_OUTPUT, TensorProto_DataType.FLOAT);
-}
-
-function vector(name: string, elemType: number): ValueInfoProto {
-  const dim = create(TensorShapeProto_DimensionSchema, { value: { case: "dimParam", value: "num_answer_tokens" } });
-  const value = create(TypeProto_TensorSchema, { elemType, shape: create(TensorShapeProtoSchema, { dim: [dim] }) });
-  return create(ValueInfoProtoSchema, { name, type: create(TypeProtoSchema, { value: { case: "tensorType", value } }) });
+function answersValue(name: string, elemType: number): ValueInfoProto {
+  return tensorValue(name, elemType, ["num_answer_tokens"]);
 }

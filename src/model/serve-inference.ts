@@ -1,10 +1,11 @@
 /** What the inference process does: it owns one session a graph and answers requests one after the other. */
 import { PlanError, ResourceExhaustedError } from "../core/errors.ts";
 import { makeHead } from "./head-check.ts";
-import { LostSplitError, ModelRunner } from "./model-runner.ts";
+import { JoinedRunner } from "./joined-runner.ts";
+import { LostSplitError, ModelRunner, type Runner } from "./model-runner.ts";
 import type { ErrorMessage, FromWorker, ToWorker } from "./worker-protocol.ts";
 
-let runner: ModelRunner | undefined;
+let runner: Runner | undefined;
 let queue: Promise<void> = Promise.resolve();
 const cancelled = new Set<number>();
 
@@ -21,7 +22,9 @@ async function answer(message: ToWorker): Promise<void> {
   const id = message.kind === "score" ? message.id : -1;
   try {
     if (message.kind === "open") {
-      runner = await ModelRunner.open(message.model, message.head);
+      const { model, head } = message;
+      const joined = head.kind === "answer_rows" ? head.joined : undefined;
+      runner = joined ? await JoinedRunner.open(model, joined) : await ModelRunner.open(model, head);
       send({ kind: "opened", report: runner.report });
     } else if (message.kind === "check_head") {
       send({ kind: "checked", ...(await makeHead(message.model, message.target)) });

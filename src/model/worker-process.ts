@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { processEntryPoint } from "../core/entry-point.ts";
 import { PlanError, type PipelineError, ResourceExhaustedError, StageError } from "../core/errors.ts";
+import { deviceEnvironment } from "./device.ts";
 import type { ErrorMessage, FromWorker, ToWorker } from "./worker-protocol.ts";
 
 /** The worker that served a split died, and with it the split's image features: the split can be done again. */
@@ -26,14 +27,14 @@ export class WorkerProcess {
   /** Resolves with the reason once the process is gone. */
   readonly gone: Promise<string>;
 
-  constructor(onMessage: (message: FromWorker) => void) {
+  constructor(device: string, onMessage: (message: FromWorker) => void) {
     this.#onMessage = onMessage;
     const { path, execArgv } = processEntryPoint(import.meta.url, "./inference-worker.ts");
     this.#child = fork(path, [String(process.pid)], {
       execArgv,
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc"],
-      env: { ...process.env, MALLOC_ARENA_MAX: process.env["MALLOC_ARENA_MAX"] ?? "2" },
+      env: { ...deviceEnvironment(device), ...process.env, MALLOC_ARENA_MAX: process.env["MALLOC_ARENA_MAX"] ?? "2" },
     });
     this.#child.stderr?.on("data", (bytes: Buffer) => {
       this.#stderr = (this.#stderr + bytes.toString()).slice(-MAX_STDERR);

@@ -13,9 +13,17 @@ export interface WorkerModel {
   readonly num_threads: number;
 }
 
+/** Vision encoder, embeddings and cut decoder in one graph. */
+export interface JoinedGraph {
+  readonly path: string;
+  readonly external_folder?: string;
+  readonly tokens_per_view: number;
+  readonly hidden: number;
+}
+
 /** The decoder that is loaded: cut to answer rows, or as it is with the reason. */
 export type DecoderHead =
-  | { readonly kind: "answer_rows"; readonly path: string; readonly external_folder?: string }
+  | { readonly kind: "answer_rows"; readonly path: string; readonly external_folder?: string; readonly joined?: JoinedGraph }
   | { readonly kind: "full_logits"; readonly reason: string };
 
 export type ToWorker =

@@ -44,7 +44,7 @@ const manifestSchema = z.object({
   duration_ms: z.number().default(0),
   duration_ms_by_phase: counts.default({}),
   stage_ms: counts.default({}),
-  inference: z.object({ session_ms: z.number(), num_positions: z.number(), num_padding: z.number() }).optional(),
+  inference: z.object({ session_ms: z.number(), host_ms: z.number().optional(), idle_ms: z.number().optional(), num_positions: z.number(), num_padding: z.number() }).optional(),
   plan: z.object({ selection: z.object({ stages: z.array(z.object({ kind: z.string(), config: record })) }) }).optional(),
   versions: z.record(z.string(), z.string()).default({}),
 });

@@ -63,7 +63,7 @@ function meanLevel(pixels: Uint8Array): number {
 function scriptedScorer(onScore: ScriptedModelOptions["onScore"]): Scorer {
   const splits = new Map<number, Map<string, readonly ViewPixels[]>>();
   return {
-    report: { execution_provider: "script", head: { kind: "answer_rows" }, graphs: [] },
+    report: { execution_provider: "script", head: { kind: "answer_rows" }, placement: [], graphs: [] },
     async score(request, signal) {
       signal.throwIfAborted();
       await onScore?.(request);
@@ -81,7 +81,7 @@ function scriptedScorer(onScore: ScriptedModelOptions["onScore"]): Scorer {
           Float32Array.from(answer_positions, (position) => 2 + Math.sin(input_ids[position]!) - contrast(side) * Math.cos(input_ids[position]!) + level(side) / 100);
         return { nll_image: nll("pixels"), nll_blur: nll("pixels_blur") };
       });
-      return { sequences, statistics: { session_ms: 0, num_positions: 0, num_padding: 0 } };
+      return { sequences, statistics: { session_ms: 0, host_ms: 0, idle_ms: 0, num_positions: 0, num_padding: 0 } };
     },
     closeSplit(split) {
       splits.delete(split);

@@ -23,15 +23,15 @@ def read_config(folder):
     return json.loads(path.read_text())
 
 
-def load_model(folder, family, dtype):
-    """The checkpoint as a torch model on the CPU, weights in `dtype`, eager attention.
+def load_model(folder, family, dtype, config=None):
+    """The checkpoint as a torch model on the CPU, weights in `dtype`, eager attention; `config` replaces the folder's.
 
     Raises SystemExit where the checkpoint lacks weights, which transformers would fill with random numbers.
     """
     if family.load:
         return family.load(folder, dtype).eval()
     model, found = AutoModelForImageTextToText.from_pretrained(
-        folder, dtype=dtype, attn_implementation="eager", local_files_only=True, output_loading_info=True
+        folder, config=config, dtype=dtype, attn_implementation="eager", local_files_only=True, output_loading_info=True
     )
     lacking = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
     if lacking:

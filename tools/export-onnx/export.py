@@ -6,10 +6,12 @@ import warnings
 from pathlib import Path
 
 import torch
+import transformers
 
 from checkpoint import DTYPES, copy_side_files, load_model, read_config
 from decoder import Decoder, Embed
 from families import family_of
+from fused import CheckpointTensors, check_config, fused_decoder, project_patches, text_config, without_layers
 from graph import EXTERNAL_DATA_BYTES, Graph, export_graph
 from parity import compare, reference
 
@@ -70,14 +72,19 @@ def decoder_graph(model, family, batch=2, sequence=5, past=4):
     )
 
 
-def export(source, target, dtype_name="fp32", external_data_bytes=EXTERNAL_DATA_BYTES, verify=True):
+def export(source, target, dtype_name="fp32", external_data_bytes=EXTERNAL_DATA_BYTES, verify=True, fused=False):
     """Exports the checkpoint folder `source` to the folder `target` and checks the result; returns the check's differences.
 
-    Memory: the model's weights once, in the export's dtype; each graph is written and dropped before the next.
+    Memory: the model's weights once, in the export's dtype; each graph is written and dropped before the next. With
+    `fused`, vision tower, embeddings and head once, and one tensor of the decoder; the check needs the whole model.
     """
     source, target = Path(source), Path(target)
     family = family_of(read_config(source).get("model_type"))
-    model = load_model(source, family, DTYPES[dtype_name])
+    if fused:
+        check_config(text_config(source))
+    model = load_model(source, family, DTYPES[dtype_name], without_layers(source) if fused else None)
+    if fused:
+        project_patches(model)
     copy_side_files(source, target, dtype_name)
     suffix = "" if dtype_name == "fp32" else f"_{dtype_name}"
     graphs = {
@@ -86,15 +93,21 @@ def export(source, target, dtype_name="fp32", external_data_bytes=EXTERNAL_DATA_
         "decoder_model_merged": lambda: decoder_graph(model, family),
     }
     paths = {}
+    if fused:
+        del graphs["decoder_model_merged"]
+        path = target / "onnx" / f"decoder_model_merged{suffix}.onnx"
+        paths["decoder_model_merged"] = fused_decoder(text_config(source), CheckpointTensors(source), path, DTYPES[dtype_name])
     for name, make in graphs.items():
         paths[name] = export_graph(make(), target / "onnx" / f"{name}{suffix}.onnx", external_data_bytes)
         gc.collect()
     if not verify:
         return None
+    if fused:
+        model = load_model(source, family, DTYPES[dtype_name])
     torch_side = reference(model, family)
     del model, graphs
     gc.collect()
-    return compare(torch_side, family, paths, TOLERANCE[dtype_name])
+    return compare(torch_side, family, paths, TOLERANCE[dtype_name], with_past=not fused)
 
 
 def main():
@@ -104,11 +117,15 @@ def main():
     parser.add_argument("--dtype", choices=sorted(DTYPES), default="fp32")
     parser.add_argument("--external-data-bytes", type=int, default=EXTERNAL_DATA_BYTES,
                         help="weights of a graph above this total go to a .onnx_data file (default %(default)s)")
+    parser.add_argument("--fused", action="store_true",
+                        help="decoder of onnxruntime's fused operators, for GPUs: streamed, no past, no attention mask")
     parser.add_argument("--no-check", action="store_true", help="skip the comparison with torch")
     args = parser.parse_args()
     warnings.filterwarnings("ignore", category=FutureWarning, module="copyreg")
     warnings.filterwarnings("ignore", message=".*The axis name.*will not be used")
-    export(args.checkpoint_dir, args.out_dir, args.dtype, args.external_data_bytes, not args.no_check)
+    if args.fused:  # the text layers are left out on purpose: no list of them
+        transformers.logging.set_verbosity_error()
+    export(args.checkpoint_dir, args.out_dir, args.dtype, args.external_data_bytes, not args.no_check, args.fused)
     print(f"wrote {args.out_dir}")
 
 

@@ -86,6 +86,11 @@ export interface Family {
   views(size: ImageSize): readonly ViewPlan[];
   /** The views that are encoded where the image is its sample's only one, and where it is one of several. Undefined: all. */
   viewsInContext?(views: readonly PixelView[], context: ImageContext): readonly PixelView[];
+  /**
+   * Every view has one size, whatever the image's, and an image's feature rows are what the encoder gives for its views,
+   * in their order: such a family's graphs can be joined into one.
+   */
+  readonly whole_views?: boolean;
   /** Images of equal shape share a call. */
   visionCalls(images: readonly VisionImage[]): VisionCall[];
   /** 1, or 3 for rotary positions with a row each for time, height and width. */

@@ -21,6 +21,7 @@ export const llavaQwen2: FamilyEntry = {
       warnings: [],
       imageText: (_, { tokenOf }) => ({ text: tokenOf(imageToken)!, runs: [numTokens] }),
       views: (size) => [llavaView(folder, size)],
+      whole_views: true,
       visionCalls: (images) => plainVisionCalls(images, scaling, folder),
       position_rows: 1,
       positions: (ids) => countingPositions(ids, 0),

@@ -21,6 +21,7 @@ export const llava: FamilyEntry = {
       template: llavaV1Template,
       imageText: (_, { tokenOf }) => ({ text: tokenOf(imageToken)!, runs: [numTokens] }),
       views: (size) => [view(size)],
+      whole_views: true,
       visionCalls: (images) => plainVisionCalls(images, processor.scaling, folder),
       position_rows: 1,
       positions: (ids) => countingPositions(ids, 0),
