@@ -135,6 +135,18 @@ def kept(folder):
     table(["", *runs], [[g, *[cell(groups.get(g)) for groups in runs.values()]] for g in groups])
 
 
+def trainings(folder):
+    print("## Learning rate on the development split, and steps of equal_tokens\n")
+    runs = [json.loads(line) for line in (folder / "arms.jsonl").read_text().splitlines()]
+    table(["learning rate", "grounded QA", "POPE acc."], [[f"{r['rate']:g}", number(r["metrics"]["grounded"]), number(r["metrics"]["pope_accuracy"])]
+                                                         for r in runs if r["split"] == "dev"])
+    steps = {(r["checkpoint"], r["mix"]): [r["steps"], r["active_tokens"]] for r in runs if r["comparison"] == "equal_tokens"}
+    table(["checkpoint", "mix", "steps", "active tokens"], [[*key, *map(str, value)] for key, value in steps.items()])
+    seconds = lambda key, part: np.median([r[key] for r in part])
+    full = [r for r in runs if r["comparison"] == "equal_steps" and r["decoding"] == "greedy"]
+    print(f"{len(runs)} lines; median seconds of an arm, six at a time: training {seconds('train_seconds', full):.1f}, evaluation {seconds('evaluate_seconds', full):.1f}\n")
+
+
 def main():
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "results"
     study, metrics = Study(folder), list(LABELS)
@@ -143,6 +155,7 @@ def main():
                                    "vig70 - random": greedy("random")}
     pairs = {heading: (vig, theirs) for heading, theirs in pairs.items()}
     decoding = {arm: ((arm, "equal_steps", "contrastive"), greedy(arm)) for arm in ("all", "vig70")}
+    trainings(folder)
     selections(study)
     kept(folder)
     for mix in ("clean", "shuffled"):
