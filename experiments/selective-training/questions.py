@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import biased
 import text
 from build_tokenizer import build
-from world import CELLS, COLORS, COLUMNS, NAMES, NUMBERS, ROWS, article, plural, random_scene
+from check_bars import choices
+from world import CELLS, COLORS, NAMES, article, plural, random_scene
 
 SEEDS = {"dev": 500, "test": 900}
 SCENES = 1000
@@ -39,14 +40,6 @@ def tokens(text_):
 
 def prompt(question):
     return tokens(f"<s>USER: {'<image>' * CELLS}\n{question} ASSISTANT:").ids
-
-
-def choices(word, after):
-    """The words of the same kind as `word`, with its capital or without, or None."""
-    for group in (NAMES, COLORS, NUMBERS[1:], list(text.SIDE_TEXT), ["yes", "no"], ROWS if after.startswith(" row") else COLUMNS):
-        if word.lower() in group:
-            return [text.capital(w) for w in group] if word[0].isupper() else group
-    return None
 
 
 def item(kind, scene, question, answer):
