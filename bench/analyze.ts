@@ -1,6 +1,6 @@
 /**
  * What an analysis costs for data sets of any size: `node --import tsx bench/analyze.ts [samples...]`. Prints time and peak
- * memory of `pipeline analyze` with and without --against. 
+ * memory of `pipeline analyze` with and without --against.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
