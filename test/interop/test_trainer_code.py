@@ -61,7 +61,7 @@ def test_swift_trains_the_pieces_that_the_export_marks(tmp_path):
         pipeline("export", output, "--to", name, "--image-root", IMAGES, "--out", folder, "--quiet")
     rows, _ = load_dataset([str(folders["swift-jsonl"] / "train.jsonl")], load_from_cache_file=False)
     processor = get_processor(str(QWEN), model_type="qwen2_vl")
-    template = get_template(processor, max_length=4096)
+    template = get_template(processor, template_type="qwen2_vl", max_length=4096)
     template.set_mode("train")
     import pyarrow.parquet as pq
 
