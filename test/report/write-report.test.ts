@@ -85,7 +85,7 @@ describe("the report", () => {
     }));
     const { written } = await report("huge", { samples });
     expect(written.num_bytes).toBeLessThan(5_000_000);
-  });
+  }, 240_000);
 
   it("says so where the images are gone", async () => {
     const { page, written } = await report("gone", { samples: syntheticSamples(80), with_images: false });
