@@ -1,6 +1,6 @@
 /**
  * Speed of scoring, in one table a model from one run: the limit (bare session.run), this pipeline, and the loops that
- * people write in Python, on the same samples. Quoted in docs/performance.md.
+ * people write in Python, on the same samples. Described in docs/models.md.
  *
  *   npm run bench:scoring -- [--python .venv/bin/python] [--rounds 3] [--samples 384] [--second-samples 16]
  *

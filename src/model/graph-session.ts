@@ -119,7 +119,8 @@ function loadError(name: string, device: string, cause: unknown): PlanError {
   });
 }
 
-function runError(name: string, cause: unknown): StageError | ResourceExhaustedError {
+/** What a failed run is: ResourceExhaustedError where onnxruntime could not get memory. */
+export function runError(name: string, cause: unknown): StageError | ResourceExhaustedError {
   const text = messageOf(cause);
   if (isOutOfMemory(text)) {
     return new ResourceExhaustedError(`out of memory in ${name}: ${text}`, { cause, remedy: "lower max_batch_tokens or the number of workers" });

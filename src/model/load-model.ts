@@ -6,6 +6,7 @@ import { familyOf } from "./families/registry.ts";
 import { GRAPH_NAMES, type GraphName, type ModelConfig, modelConfig, type ModelOptions } from "./model-config.ts";
 import { type ModelFolder, readModelFolder } from "./model-folder.ts";
 import { placeholderOf, prepareSample } from "./prepare.ts";
+import { requireNames } from "./require-names.ts";
 import { openScorer } from "./scorer.ts";
 import { createTokenizer, type TextTokenizer } from "./tokenizer.ts";
 
@@ -27,8 +28,11 @@ export async function loadModel(options: ModelOptions): Promise<LoadedModel> {
   const config = modelConfig.parse(options);
   const folder = await readModelFolder(config.path, config.dtype);
   const model_type = String(folder.config["model_type"]);
+  const entry = familyOf(model_type);
+  requireNames("embed_tokens", folder.graphs.embed_tokens, { inputs: ["input_ids"] });
+  requireNames("decoder_model_merged", folder.graphs.decoder_model_merged, { inputs: ["inputs_embeds"], outputs: ["logits"] });
   const familyFolder = familyFolderOf(folder, config);
-  const family = familyOf(model_type).open(familyFolder);
+  const family = entry.open(familyFolder);
   const tokenizer = createTokenizer(folder.tokenizer, folder.tokenizer_config);
   const { template, warnings } = chooseTemplate(folder, config, family, tokenizer);
   const max_length = config.max_length ?? ownMaxLength(folder);

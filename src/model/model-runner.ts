@@ -1,4 +1,4 @@
-import { PlanError, StageError } from "../core/errors.ts";
+import { StageError } from "../core/errors.ts";
 import type { ImageInput, PlacedNodes, ScorerReport, ScoreStatistics, Sequence, SequenceNlls } from "./contract.ts";
 import { decoderFeeds, type DecoderRow } from "./decoder-batch.ts";
 import { checkDevice } from "./device-check.ts";
@@ -8,6 +8,7 @@ import { type FeaturePair, FeatureStore, type ImageFeatures } from "./feature-st
 import { type SessionSource, sessionSource } from "./graph-file.ts";
 import { cutGraphSource, type GraphSession, openSession } from "./graph-session.ts";
 import { logitParts } from "./logit-parts.ts";
+import { requireNames } from "./require-names.ts";
 import { runCutDecoder, runFullDecoder } from "./run-decoder.ts";
 import { LOG_PROBS_OUTPUT } from "./scoring-head.ts";
 import type { DecoderHead, WorkerModel } from "./worker-protocol.ts";
@@ -67,12 +68,12 @@ export class ModelRunner implements Runner {
     const open = (name: string, source: SessionSource) => openSession(name, source, model, { profile: onDevice });
     const vision = await open("vision_encoder", await sessionSource(graphs.vision_encoder));
     const embed = await open("embed_tokens", await sessionSource(graphs.embed_tokens));
-    requireNames(embed, ["input_ids"], []);
+    requireNames(embed.name, embed, { inputs: ["input_ids"] });
     const source =
       head.kind === "answer_rows" ? await cutGraphSource(head.path, head.external_folder) : await sessionSource(graphs.decoder_model_merged);
     const decoder = await open("decoder_model_merged", source);
     // A graph without attention_mask is causal and padded on the right: no token sees padding.
-    requireNames(decoder, ["inputs_embeds"], [head.kind === "answer_rows" ? LOG_PROBS_OUTPUT : "logits"]);
+    requireNames(decoder.name, decoder, { inputs: ["inputs_embeds"], outputs: [head.kind === "answer_rows" ? LOG_PROBS_OUTPUT : "logits"] });
     const family = familyOf(model.model_type).open(model.folder);
     const placement = onDevice ? await checkDevice(model.device, family, head, [vision, embed, decoder]) : [];
     return new ModelRunner(model, head, family, [vision, embed, decoder], placement);
@@ -197,7 +198,7 @@ function pairOf({ in: contexts }: ImageFeatures, numImages: number): FeaturePair
 export async function encodeViews(vision: GraphSession, family: Family, images: readonly VisionImage[]): Promise<Float32Array[]> {
   const features = new Array<Float32Array>(images.length);
   for (const call of family.visionCalls(images)) {
-    requireNames(vision, Object.keys(call.feeds), []);
+    requireNames(vision.name, vision, { inputs: Object.keys(call.feeds) });
     const outputs = await vision.run(call.feeds, vision.outputs.map(({ name }) => name));
     call.features(outputs).forEach((rows, i) => (features[call.images[i]!] = rows));
   }
@@ -239,18 +240,6 @@ function placeFeatures(
       remedy: "the model's config.json, preprocessor_config.json and vision encoder don't belong together: export it again",
     });
   }
-}
-
-export function requireNames(graph: GraphSession, inputs: readonly string[], outputs: readonly string[]): void {
-  const missing = [
-    ...inputs.filter((name) => !graph.inputs.some((input) => input.name === name)).map((name) => `input ${name}`),
-    ...outputs.filter((name) => !graph.outputs.some((output) => output.name === name)).map((name) => `output ${name}`),
-  ];
-  if (missing.length === 0) return;
-  const found = `inputs ${graph.inputs.map(({ name }) => name).join(", ")}; outputs ${graph.outputs.map(({ name }) => name).join(", ")}`;
-  throw new PlanError(`the graph ${graph.name} lacks ${missing.join(" and ")}; it has ${found}`, {
-    remedy: "export the model in the transformers.js / onnx-community layout",
-  });
 }
 
 /** Columns of `logits`; a large guess where the graph leaves it open. */

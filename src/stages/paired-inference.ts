@@ -56,7 +56,7 @@ export function pairedInference(
 ): MapStage {
   return {
     kind: "paired_inference",
-    version: 1,
+    version: 2,
     config,
     // One batch at the model, one on its way: a worker never waits for the next.
     concurrency: 2,

@@ -4,9 +4,11 @@ import { join } from "node:path";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema, NodeProtoSchema, TensorProto_DataLocation } from "onnx-buf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { PlanError } from "../../src/core/errors.ts";
+import { PlanError, ResourceExhaustedError } from "../../src/core/errors.ts";
+import { runError } from "../../src/model/graph-session.ts";
 import { loadModel } from "../../src/model/load-model.ts";
 import type { ModelOptions } from "../../src/model/model-config.ts";
+import { workerError } from "../../src/model/worker-process.ts";
 import { fixtureFolder, readGolden, requestOf } from "./golden.ts";
 
 let folder: string;
@@ -69,6 +71,52 @@ describe("a folder that can't be used is a PlanError that names what is wrong", 
     expect((await refusal({ template: "folder" })).message).toContain("no chat template");
   });
 });
+
+/** Gives an input or output of a graph another name. */
+function renameValue(graphName: string, from: string, to: string): void {
+  const path = join(folder, `onnx/${graphName}.onnx`);
+  const model = fromBinary(ModelProtoSchema, readFileSync(path));
+  const graph = model.graph!;
+  for (const value of [...graph.input, ...graph.output]) if (value.name === from) value.name = to;
+  for (const node of graph.node) {
+    node.input = node.input.map((name) => (name === from ? to : name));
+    node.output = node.output.map((name) => (name === from ? to : name));
+  }
+  writeFileSync(path, toBinary(ModelProtoSchema, model));
+}
+
+test.each([
+  ["embed_tokens", "input_ids", /the graph embed_tokens lacks input input_ids; it has inputs other; outputs/],
+  ["decoder_model_merged", "inputs_embeds", /the graph decoder_model_merged lacks input inputs_embeds; it has inputs .*other/],
+  ["decoder_model_merged", "logits", /the graph decoder_model_merged lacks output logits; it has inputs .*; outputs other/],
+])("a graph with another name than the layout's is refused before anything is started: %s without %s", async (graph, name, message) => {
+  renameValue(graph, name, "other");
+  expect((await refusal()).message).toMatch(message);
+});
+
+test("an encoder with another input name is refused by name", async () => {
+  renameValue("vision_encoder", "pixel_values", "image");
+  const golden = readGolden("llava");
+  const model = await loadModel({ path: folder, dtype: "fp32" });
+  const scorer = await model.openScorer({ num_workers: 1, num_threads: 1, devices: ["cpu"] }, new AbortController().signal);
+  try {
+    const request = await requestOf({ ...golden, folder: fixtureFolder("llava") }, model, golden.cases.filter(({ id }) => id === "one-turn"));
+    await expect(scorer.score(request, new AbortController().signal)).rejects.toThrow(/the graph vision_encoder lacks input pixel_values; it has inputs image/);
+  } finally {
+    await scorer.close();
+  }
+});
+
+test.each(["std::bad_alloc", "Failed to allocate memory for requested buffer of size 12884901888", "CUDA error 2: out of memory"])(
+  "a run that ends for want of memory says what to lower: %s",
+  (text) => {
+    const error = runError("decoder_model_merged", new Error(text));
+    expect(error).toBeInstanceOf(ResourceExhaustedError);
+    expect(error.remedy).toMatch(/max_batch_tokens/);
+    // And so across the process boundary.
+    expect(workerError({ type: "memory", message: error.message, remedy: error.remedy! })).toBeInstanceOf(ResourceExhaustedError);
+  },
+);
 
 test("every file that changes a number has a digest", async () => {
   const before = (await loadModel({ path: folder })).description.digests;
