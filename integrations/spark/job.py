@@ -15,24 +15,17 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 import manifest
+from job_failed import EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_TOO_MANY_REJECTS, JobFailed
 from output import ROWS_IN_PART, SparkOutput
 from pipeline_command import PipelineCommand
 from radix import counter, kth_largest, top_percent_rank
 from worker_process import asker, split_scorer
-
-EXIT_DONE, EXIT_FAILED, EXIT_BAD_CONFIGURATION, EXIT_TOO_MANY_REJECTS = 0, 1, 2, 3
 
 SPLIT_SCHEMA = pa.schema([("split", pa.int32()), ("location", pa.string()), ("num_records", pa.int32()), ("digest", pa.string())])
 RECORD_SCHEMA = (
     "split_digest string, num_records bigint, num_scored bigint, num_text_only bigint, num_tokens bigint, rejects_by_code map<string,bigint>, "
     "num_truncated_tokens bigint, num_unknown_tokens bigint, vig_histogram array<array<bigint>>"
 )
-
-
-class JobFailed(RuntimeError):
-    def __init__(self, message: str, exit_code: int = EXIT_FAILED) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 def run(session: SparkSession, command: PipelineCommand, described: dict, num_tasks: int | None) -> int:
@@ -46,13 +39,17 @@ def run(session: SparkSession, command: PipelineCommand, described: dict, num_ta
     worker = command.worker(int(session.conf.get("spark.task.cpus", "1")))
     with SparkOutput(Path(described["output"]["path"]), described["output"]["compression"]) as output:
         run = Run(session, described, worker, output)
+        phases = {"scan": time.time()}
         scored = run.scored(splits, digest, num_tasks)
+        phases["score"] = time.time()
         counts = run.counts(scored, splits)
-        thresholds = [run.select(scored, target, tau, k) for target, tau, k in run.thresholds(scored, counts)]
         run.write_scores(scored, counts)
+        phases["publish"] = time.time()
+        thresholds = [run.select(scored, target, tau, k) for target, tau, k in run.thresholds(scored, counts)]
+        phases["select"] = time.time()
         success = counts["num_rejected"] <= described["max_reject_fraction"] * counts["num_read"]
         written = manifest.make(
-            described, run_id=str(uuid.uuid4()), started=started, success=success, counts=counts, thresholds=thresholds,
+            described, run_id=str(uuid.uuid4()), started=started, phases=phases, success=success, counts=counts, thresholds=thresholds,
             input_identity={"num_splits": len(splits), "num_records": counts["num_read"], "digest": digest},
             spark={"version": session.version, "master": session.sparkContext.master, "tasks": scored.rdd.getNumPartitions()},
         )
