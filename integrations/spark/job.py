@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
-from pyspark.sql.types import IntegerType, StructType
+from pyspark.sql.types import IntegerType, StructField, StructType
 
 import manifest
 from job_failed import EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_TOO_MANY_REJECTS, JobFailed
@@ -122,8 +122,8 @@ class Run:
         metadata = {"vig_pipeline.mode": "mask", "vig_pipeline.tau": repr(float(tau))}
         rows = scored.filter("kind = 'score'")
         names = self._schema("scores").names
-        schema = self._schema("selection").add("split", IntegerType()).add("row", IntegerType())
-        tagged = StructType(self._schema("masking").fields[:1] + schema.fields + self._schema("masking").fields[-1:])
+        masking = self._schema("masking")
+        tagged = StructType([*masking.fields[:-1], StructField("split", IntegerType()), StructField("row", IntegerType()), masking.fields[-1]])
         masked = rows.select(*names, "split", "row").mapInArrow(asker(self._worker, metadata), tagged).filter("kind = 'selected'").drop("kind", "record")
         counting = rows.select("vig", "num_tokens", "token_vig").mapInArrow(asker(self._worker, {**metadata, "vig_pipeline.emit": "counts"}), "kind string, record string")
         counts = manifest.add_counts([row.record for row in counting.collect()])
