@@ -16,7 +16,7 @@ const BYTES_A_TOKEN = 4 + 4 + 4 + 5 + 4;
 const TEXT_BYTES_A_SAMPLE = 1_100;
 const ZSTD = 0.45;
 const IMAGE_BYTES = 150e3;
-const SPLIT_SAMPLES = [1_000, 1_000, 10_000];
+const SPLIT_SAMPLES = [256, 1_000, 10_000];
 const ROWS_IN_PART = 100_000;
 /** A journal line: fixed fields, and some 150 digits of a split's VIG histogram. */
 const JOURNAL_LINE_BYTES = 2_500;
@@ -45,7 +45,7 @@ const rows: [string, (samples: number, column: number) => string][] = [
   ...gpus.map((cards): [string, (n: number) => string] => [`scoring on ${cards} H100s`, (n) => time(hours(n, cards))]),
   ["H100 hours", (n) => number(hours(n, 1))],
   ["images read", (n) => bytes(n * IMAGE_BYTES)],
-  ["images read, from each of 8 GPUs' hosts a second", () => `${bytes((MEASURED.samplesPerSecond * 8 * IMAGE_BYTES))}/s`],
+  ["images read, by a host of 8 GPUs", () => `${bytes((MEASURED.samplesPerSecond * 8 * IMAGE_BYTES))}/s`],
   ["answer tokens", (n) => number(n * MEASURED.answerTokens)],
   ["staged rows on the shared folder (Arrow, until the merge)", (n) => bytes(n * rowBytes)],
   ["scores/ (ZSTD)", (n) => bytes(n * rowBytes * ZSTD)],

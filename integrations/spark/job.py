@@ -12,27 +12,20 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
-from pyspark.sql.types import StructType
+from pyspark.sql.types import IntegerType, StructField, StructType
 
 import manifest
+from job_failed import EXIT_BAD_CONFIGURATION, EXIT_DONE, EXIT_TOO_MANY_REJECTS, JobFailed
 from output import ROWS_IN_PART, SparkOutput
 from pipeline_command import PipelineCommand
 from radix import counter, kth_largest, top_percent_rank
 from worker_process import asker, split_scorer
-
-EXIT_DONE, EXIT_FAILED, EXIT_BAD_CONFIGURATION, EXIT_TOO_MANY_REJECTS = 0, 1, 2, 3
 
 SPLIT_SCHEMA = pa.schema([("split", pa.int32()), ("location", pa.string()), ("num_records", pa.int32()), ("digest", pa.string())])
 RECORD_SCHEMA = (
     "split_digest string, num_records bigint, num_scored bigint, num_text_only bigint, num_tokens bigint, rejects_by_code map<string,bigint>, "
     "num_truncated_tokens bigint, num_unknown_tokens bigint, vig_histogram array<array<bigint>>"
 )
-
-
-class JobFailed(RuntimeError):
-    def __init__(self, message: str, exit_code: int = EXIT_FAILED) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 def run(session: SparkSession, command: PipelineCommand, described: dict, num_tasks: int | None) -> int:
@@ -46,13 +39,17 @@ def run(session: SparkSession, command: PipelineCommand, described: dict, num_ta
     worker = command.worker(int(session.conf.get("spark.task.cpus", "1")))
     with SparkOutput(Path(described["output"]["path"]), described["output"]["compression"]) as output:
         run = Run(session, described, worker, output)
+        phases = {"scan": time.time()}
         scored = run.scored(splits, digest, num_tasks)
+        phases["score"] = time.time()
         counts = run.counts(scored, splits)
-        thresholds = [run.select(scored, target, tau, k) for target, tau, k in run.thresholds(scored, counts)]
         run.write_scores(scored, counts)
+        phases["publish"] = time.time()
+        thresholds = [run.select(scored, target, tau, k) for target, tau, k in run.thresholds(scored, counts)]
+        phases["select"] = time.time()
         success = counts["num_rejected"] <= described["max_reject_fraction"] * counts["num_read"]
         written = manifest.make(
-            described, run_id=str(uuid.uuid4()), started=started, success=success, counts=counts, thresholds=thresholds,
+            described, run_id=str(uuid.uuid4()), started=started, phases=phases, success=success, counts=counts, thresholds=thresholds,
             input_identity={"num_splits": len(splits), "num_records": counts["num_read"], "digest": digest},
             spark={"version": session.version, "master": session.sparkContext.master, "tasks": scored.rdd.getNumPartitions()},
         )
@@ -125,8 +122,8 @@ class Run:
         metadata = {"vig_pipeline.mode": "mask", "vig_pipeline.tau": repr(float(tau))}
         rows = scored.filter("kind = 'score'")
         names = self._schema("scores").names
-        schema = self._schema("selection").add("split", "int").add("row", "int")
-        tagged = StructType(self._schema("masking").fields[:1] + schema.fields + self._schema("masking").fields[-1:])
+        masking = self._schema("masking")
+        tagged = StructType([*masking.fields[:-1], StructField("split", IntegerType()), StructField("row", IntegerType()), masking.fields[-1]])
         masked = rows.select(*names, "split", "row").mapInArrow(asker(self._worker, metadata), tagged).filter("kind = 'selected'").drop("kind", "record")
         counting = rows.select("vig", "num_tokens", "token_vig").mapInArrow(asker(self._worker, {**metadata, "vig_pipeline.emit": "counts"}), "kind string, record string")
         counts = manifest.add_counts([row.record for row in counting.collect()])
@@ -154,5 +151,7 @@ def as_ipc(table: pa.Table) -> bytes:
 def in_order(frame: DataFrame, num_rows: int, keeps: tuple[str, ...] = ()) -> DataFrame:
     """Rows in input order, in as many files as a local run would write."""
     num_parts = max(1, -(-num_rows // ROWS_IN_PART))
-    ordered = frame.repartitionByRange(num_parts, "split").sortWithinPartitions("split", "row")
+    # Ranges are found by a sample, for which Spark runs what comes before twice; one part needs none.
+    parted = frame.repartition(1) if num_parts == 1 else frame.repartitionByRange(num_parts, "split")
+    ordered = parted.sortWithinPartitions("split", "row")
     return ordered.drop(*(name for name in ("split", "row") if name not in keeps))

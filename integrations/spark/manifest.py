@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 
-def make(described: dict, *, run_id: str, started: float, success: bool, counts: dict, thresholds: list[dict], input_identity: dict, spark: dict) -> dict:
+def make(described: dict, *, run_id: str, started: float, phases: dict[str, float], success: bool, counts: dict, thresholds: list[dict], input_identity: dict, spark: dict) -> dict:
     now = time.time()
     return {
         "manifest_version": 1,
@@ -26,7 +26,8 @@ def make(described: dict, *, run_id: str, started: float, success: bool, counts:
         "words": {"highest": [], "lowest": []},
         "warnings": described["warnings"],
         "duration_ms": round(1000 * (now - started)),
-        "duration_ms_by_phase": {},
+        # Each from the end of the one before.
+        "duration_ms_by_phase": {name: round(1000 * (end - begin)) for begin, (name, end) in zip([started, *phases.values()], phases.items())},
         "stage_ms": {},
         "plan": described["plan"],
         "versions": described["versions"],

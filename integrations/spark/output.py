@@ -10,6 +10,8 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame
 
+from job_failed import EXIT_BAD_CONFIGURATION, EXIT_LOCKED, JobFailed
+
 ROWS_IN_PART = 100_000
 
 
@@ -22,8 +24,6 @@ class SparkOutput:
         self._compression = compression
 
     def __enter__(self) -> "SparkOutput":
-        from job import EXIT_BAD_CONFIGURATION, JobFailed
-
         if (self.path / "_work" / "plan.json").exists():
             raise JobFailed(f"{self.path} holds scores of a local run: choose another folder (--set output.path=...)", EXIT_BAD_CONFIGURATION)
         self.work.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ class SparkOutput:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._lock.close()
-            raise JobFailed(f"another driver is writing {self.path}: wait until it ends", 75) from error
+            raise JobFailed(f"another driver is writing {self.path}: wait until it ends", EXIT_LOCKED) from error
         return self
 
     def __exit__(self, *_: object) -> None:

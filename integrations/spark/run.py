@@ -20,6 +20,7 @@ from pyspark import SparkConf  # noqa: E402
 from pyspark.sql import SparkSession  # noqa: E402
 
 import job  # noqa: E402
+from job_failed import JobFailed  # noqa: E402
 from pipeline_command import CommandFailed, PipelineCommand  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -56,7 +57,7 @@ def main() -> int:
     except CommandFailed as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    except job.JobFailed as error:
+    except JobFailed as error:
         print(f"error {error}", file=sys.stderr)
         return error.exit_code
 

@@ -27,8 +27,8 @@ export const mergeVerb: Verb<MergeVerbOptions> = {
       .option("--metrics-file <path>", "write the outcome for Prometheus's textfile collector")
       .option("--openlineage <url or file>", "send OpenLineage events: post them to an address, or append them to a file");
     return withExamples(command, [
-      "pipeline run pipelines/select.yaml --shard 0/2 & pipeline run pipelines/select.yaml --shard 1/2; wait",
       "pipeline merge pipelines/select.yaml",
+      "pipeline merge pipelines/select.yaml --log-format json --metrics-file /var/lib/node_exporter/vig.prom",
     ]);
   },
   async run(shell, options, [file]) {

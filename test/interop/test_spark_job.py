@@ -154,7 +154,7 @@ def kill_first(pattern: str, killed: list[int], delay: float = 0.5):
 
 def test_a_worker_process_that_is_killed_costs_a_retry_and_no_row(job):
     killed: list[int] = []
-    done = spark_run(job, "worker-killed", during=kill_first(r"pipeline\.js worker", killed, delay=3))
+    done = spark_run(job, "worker-killed", during=kill_first(r"pipeline\.js worker .*--stdio", killed, delay=3))
     assert killed
     assert done.returncode == 0, done.stderr[-3000:]
     assert "ended with signal 9" in done.stderr

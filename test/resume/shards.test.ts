@@ -232,7 +232,7 @@ describe("two at once", () => {
 
 describe("killed", () => {
   it.each([
-    "kill 1 append journal.jsonl", "tear 1 append journal.jsonl", "kill 1 remove 0-of-2", "kill 2 remove 0-of-2", "kill 1 remove 1-of-2",
+    "kill 1 append journal.jsonl", "tear 1 append journal.jsonl", "kill 1 remove 0-of-2", "kill 1 remove 1-of-2",
     "kill 2 append _work/journal.jsonl", "kill 1 rename writing.tmp", "kill 1 rename manifest.json.tmp", "kill 1 rename _SUCCESS.tmp", "kill 1 remove _work/shards$",
   ])("a merge (%s) is done by the next", async (fault) => {
     const folder = await copyOf(sharded);

@@ -146,6 +146,7 @@ describe("however the pipes end, the worker does, and leaves no process", () => 
     const worker = new Worker(folder);
     worker.child.stdout!.destroy();
     worker.send(splitsStream(splits, false));
+    await worker.says("load finished");
     expect(await endsSoon(worker)).toEqual({ code: 1, signal: null });
     expect(worker.stderr).toContain("whoever was reading it has gone");
   });

@@ -1,0 +1,72 @@
+"""Spark against the local run on the same cores, over the demo data: samples a second of the scoring stage and of the whole command.
+
+    .cache/interop/bin/python bench/spark/run.py            # local, local[2], local-cluster[2,1,2048], three rounds
+    .cache/interop/bin/python bench/spark/run.py --rounds 1 --samples 200
+
+Prints one table. The local run uses two threads; Spark two tasks of one thread each. Scoring is the time from the first split's begin to
+the last one's end by Spark's own status (the write of the checkpoint), against the local run's phase `score`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MASTERS = ("local[2]", "local-cluster[2,1,2048]")
+
+
+def timed(words: list[str], environment: dict[str, str]) -> float:
+    start = time.perf_counter()
+    done = subprocess.run(words, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(done.stderr[-3000:])
+    return time.perf_counter() - start
+
+
+def local(folder: Path, changes: list[str]) -> tuple[float, float]:
+    seconds = timed(["node", "bin/pipeline.js", "run", "pipelines/select.yaml", "--quiet", *changes], {})
+    return seconds, json.loads((folder / "manifest.json").read_text())["duration_ms_by_phase"]["score"] / 1000
+
+
+def spark(folder: Path, changes: list[str], master: str) -> tuple[float, float]:
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    submit = [str(home / "bin" / "spark-submit"), "--master", master, "--conf", "spark.ui.enabled=false", "--conf", "spark.executor.memory=1g"]
+    seconds = timed([*submit, "integrations/spark/run.py", "pipelines/select.yaml", *changes], {"PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(home)})
+    return seconds, json.loads((folder / "manifest.json").read_text())["duration_ms_by_phase"]["score"] / 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--samples", type=int, default=None, help="of the demo data; default: all")
+    arguments = parser.parse_args()
+    rows: dict[str, list[tuple[float, float]]] = {"pipeline run": [], **{master: [] for master in MASTERS}}
+    with tempfile.TemporaryDirectory() as scratch:
+        records = json.loads((ROOT / "data" / "demo" / "train.json").read_text(encoding="utf-8"))[: arguments.samples]
+        (Path(scratch) / "train.json").write_text(json.dumps(records), encoding="utf-8")
+        for number in range(arguments.rounds):
+            for name, times in rows.items():
+                folder = Path(scratch) / f"{number}-{len(times)}-{abs(hash(name))}"
+                sets = {"output.path": folder, "output.report": "false", "source.annotations": Path(scratch) / "train.json", "source.split_samples": 32}
+                changes = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
+                times.append(local(folder, changes) if name == "pipeline run" else spark(folder, changes, name))
+    base = statistics.median(seconds for _, seconds in rows["pipeline run"])
+    print(f"{len(records)} samples, {arguments.rounds} rounds, medians, {os.cpu_count()} cores\n")
+    print("| | scoring s | samples/s | ratio | whole command s |\n|---|---:|---:|---:|---:|")
+    for name, times in rows.items():
+        whole, scoring = (statistics.median(column) for column in zip(*times))
+        print(f"| {name} | {scoring:.1f} | {len(records) / scoring:.1f} | {base / scoring:.2f} | {whole:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
