@@ -17,7 +17,7 @@ it("Parquet decoder: rows, an error, or a panic that ends its thread and nothing
   const turns = [{ from: "human", value: "<image>\nWhat?" }, { from: "gpt", value: "It." }];
   const types = { id: new Utf8(), image, conversations: list(struct({ from: new Utf8(), value: new Utf8() })) };
   const corpus = [[12, 5], [1, 1], [200, 64]].map(([count, group]) => {
-    writeParquetFixture(file, types, Array.from({ length: count! }, (_, n) => ({ id: `r${n}`, image: { bytes: Buffer.from(`image ${n}`), path: `${n}.png` }, conversations: turns })), group!);
+    writeParquetFixture(file, types, Array.from({ length: count! }, (_, n) => ({ id: `r${n}`, image: { bytes: Buffer.from(`image ${n}`), path: `${n}.png` }, conversations: turns })), group);
     return readFileSync(file);
   });
   const dictionary = ["PAR1", Buffer.from([0xff, 0xff, 0xff, 0x7f]), Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f]), Buffer.alloc(8), "conversations", Buffer.from([0x19, 0xfc]), Buffer.from([0x80, 0x80, 0x80, 0x80, 0x08])];
@@ -52,7 +52,7 @@ async function decodeUntil(end: number, task: DecoderTask): Promise<{ readonly l
       });
       thread.on("error", (panic) => {
         clearTimeout(watch);
-        resolve({ last, panic: panic as Error });
+        resolve({ last, panic: panic });
       });
     });
   } finally {
