@@ -128,7 +128,8 @@ function thinned(points: readonly (readonly [number, number])[], stretches = 200
 async function draw(runs: readonly Run[]): Promise<void> {
   const memory = runs.map(({ count, measured }): Series => ({
     label: `${count.toLocaleString("en")} samples`,
-    points: thinned(measured.memory.map(({ seconds, bytes }) => [(100 * seconds) / measured.seconds, bytes / MIB])),
+    // Nothing is left of the run where it has ended before the last look.
+    points: thinned(measured.memory.filter(({ bytes }) => bytes > 0).map(({ seconds, bytes }) => [(100 * seconds) / measured.seconds, bytes / MIB])),
   }));
   const memoryAxes = { title: "Memory of main process and worker over a run", x: { label: "% of the run's time", domain: [0, 100] }, y: { label: "MiB" } };
   await writeFile(join(flags.plots, "memory.svg"), linePlot(memory, memoryAxes));

@@ -9,8 +9,8 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-const SEED = Number(process.env["VIG_FUZZ_SEED"] ?? 1);
-const TARGET_MS = Number(process.env["VIG_FUZZ_MS"] ?? 12_000);
+export const SEED = Number(process.env["VIG_FUZZ_SEED"] ?? 1);
+export const TARGET_MS = Number(process.env["VIG_FUZZ_MS"] ?? 12_000);
 const ONLY = process.env["VIG_FUZZ_ONLY"] === undefined ? undefined : Number(process.env["VIG_FUZZ_ONLY"]);
 /** One input may take so long, on a busy machine. */
 const INPUT_MS = 20_000;
@@ -43,7 +43,7 @@ export function randomOf(seed: number): Random {
 export async function fuzz({ name, corpus, dictionary, check }: FuzzTarget): Promise<number> {
   const end = performance.now() + TARGET_MS;
   for (let n = ONLY ?? 0; ; n++) {
-    const input = n < corpus.length ? corpus[n]! : mutate(corpus, dictionary, randomOf(Math.imul(SEED, 0x9e3779b1) ^ Math.imul(n, 0x85ebca6b)));
+    const input = inputOf(n, { corpus, dictionary });
     try {
       await within(INPUT_MS, check(input));
     } catch (cause) {
@@ -55,6 +55,11 @@ export async function fuzz({ name, corpus, dictionary, check }: FuzzTarget): Pro
     console.log(`${name}: ${n + 1} inputs of seed ${SEED}`);
     return n + 1;
   }
+}
+
+/** The n-th input of a target: first its corpus, then mutations of it. */
+export function inputOf(n: number, { corpus, dictionary }: Pick<FuzzTarget, "corpus" | "dictionary">): Buffer {
+  return n < corpus.length ? corpus[n]! : mutate(corpus, dictionary, randomOf(Math.imul(SEED, 0x9e3779b1) ^ Math.imul(n, 0x85ebca6b)));
 }
 
 async function within(milliseconds: number, work: unknown): Promise<void> {

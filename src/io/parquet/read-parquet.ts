@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import type { RecordBatch, Schema } from "apache-arrow";
 import { PlanError, StageError } from "../../core/errors.ts";
 import { asFileError } from "../file-error.ts";
@@ -128,7 +129,8 @@ async function naming<T>(path: string, doing: string, act: () => Promise<T>): Pr
   } catch (error) {
     if (!(error instanceof ParquetThreadError)) throw error;
     if (error.code) throw asFileError(error, doing, path);
-    throw new StageError(`${path}: can't ${doing}: ${error.message}`, {
+    const { size } = await stat(path);
+    throw new StageError(`${path}: can't ${doing}: ${error.message}; the file ends at byte ${size}`, {
       cause: error,
       remedy: "the file is truncated, damaged or not Parquet: restore it",
     });
