@@ -14,6 +14,9 @@ from torch import nn
 from graph import OPSET
 from stream import CUSTOM_DOMAIN, StreamedGraph
 
+# Beside a streamed decoder all large weights lie in files of their own: the graphs stay small enough to be joined.
+SMALL_WEIGHTS = 1 << 20
+
 DECODERS = ("llama", "mistral", "qwen2")
 
 
@@ -178,3 +181,27 @@ def project_patches(model):
             square = isinstance(child, nn.Conv2d) and len({*child.kernel_size, *child.stride}) == 1
             if square and child.groups == 1 and not any(child.padding if isinstance(child.padding, tuple) else (0,)):
                 setattr(parent, name, PatchProjection(child))
+
+
+FUSED_ATTENTION = "onnxruntime_multi_head"
+
+
+def multi_head_attention(module, query, key, value, attention_mask, scaling=None, **_kwargs):
+    """transformers' attention function as one onnxruntime operator: for encoders, which see all of their tokens."""
+    if attention_mask is not None:
+        raise SystemExit("--fused knows vision towers whose attention has no mask. Export without --fused")
+    flat = [states.transpose(1, 2).flatten(2) for states in (query, key, value)]  # [batch, tokens, heads * width]
+    attributes = {"num_heads": query.shape[1], "scale": float(scaling if scaling is not None else query.shape[-1] ** -0.5)}
+    out = torch.onnx.ops.symbolic(
+        f"{CUSTOM_DOMAIN}::MultiHeadAttention", flat, attributes, dtype=query.dtype, shape=flat[0].shape, version=1
+    )
+    return out.unflatten(2, (query.shape[1], -1)), None
+
+
+def fuse_vision(model):
+    """Makes the vision tower's convolution a product and its attention one operator; for export only, it no longer runs."""
+    from transformers import AttentionInterface
+
+    project_patches(model)
+    AttentionInterface.register(FUSED_ATTENTION, multi_head_attention)
+    model.model.vision_tower.set_attn_implementation(FUSED_ATTENTION)
