@@ -1,7 +1,7 @@
 /** The end of a run, as a person reads it: what went in, what came out, what to look at, what to try next. */
 import path from "node:path";
 import { REJECT_CODES, type RejectCode } from "../core/rejects.ts";
-import type { RunSummary, SelectionSummary, WordVig } from "../core/plan.ts";
+import type { InferenceStatistics, RunSummary, SelectionSummary, WordVig } from "../core/plan.ts";
 import { type Colors, printable } from "./colors.ts";
 import { formatCount, formatDuration, formatNats, formatShare } from "./format-numbers.ts";
 
@@ -25,6 +25,7 @@ export function renderSummary(summary: RunSummary, context: SummaryContext): str
   const output = shortPath(summary.output_path);
   const lines = [headline(summary, context, output), ""];
   lines.push(...samplesLines(summary));
+  if (summary.inference !== undefined) lines.push(inferenceLine(summary.inference));
   for (const selection of summary.selections) lines.push(...selectionLines(selection, colors));
   lines.push(...rejectLines(summary, colors));
   lines.push(...wordLines(summary.words, context));
@@ -51,6 +52,12 @@ function samplesLines({ counts }: RunSummary): string[] {
     `${formatCount(counts.num_rejected)} rejected`,
   ];
   return [row("samples", parts.join(", "))];
+}
+
+/** Host and device apart: a device that waits shows as time beside the model or without work. */
+function inferenceLine({ session_ms, host_ms, idle_ms }: InferenceStatistics): string {
+  const all = session_ms + host_ms + idle_ms;
+  return row("inference", `${formatShare(session_ms, all)} inside the model (${formatDuration(session_ms)}), ${formatShare(host_ms, all)} preparing its inputs, ${formatShare(idle_ms, all)} without work`);
 }
 
 function selectionLines({ target, tau, counts }: SelectionSummary, colors: Colors): string[] {

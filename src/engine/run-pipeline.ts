@@ -51,6 +51,7 @@ export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunS
       runSelectPhase(plan, output, { observer: watch.observer, signal, records, with_words: true }),
     );
 
+    const inference = plan.inferenceStatistics();
     // Selections of an earlier run may be of other scores.
     await output.keepSelections(selections.map(({ target }) => target.dataset));
     const success = isWithinLimit(plan, counts);
@@ -64,6 +65,7 @@ export async function runPipeline(plan: Plan, options: RunOptions): Promise<RunS
       counts,
       selections,
       words,
+      ...(inference.num_positions > 0 ? { inference } : {}),
       ...watch.result(),
     };
     const described = { ...(await plan.source.describe()), ...input };
