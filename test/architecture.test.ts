@@ -40,6 +40,8 @@ const WRITER_FILES = [
   "io/",
   // Digests and cut graphs: a cache that may be deleted at any time.
   "model/file-digest.ts",
+  // onnxruntime writes its profile to a temporary folder of its own; read, then removed.
+  "model/node-placement.ts",
   // For a monitor, wherever it looks; never in the output folder.
   "cli/metrics-file.ts",
   // For a catalogue, likewise.
