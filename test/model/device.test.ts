@@ -66,7 +66,8 @@ describe("node placement", () => {
     const placement = (events: ReturnType<typeof event>[]) => () => requireOnDevice("decoder", "cuda", CUDA, placementOf(events));
     expect(placement([event("MatMul", CUDA, "float16", "1"), event("Cast", CPU, "float", "2")])).not.toThrow();
     expect(placement([event("MatMul", CUDA, "float16", "1"), event("Softmax", CPU, "float", "2")])).toThrow(/device cuda does not run decoder: onnxruntime runs Softmax on the CPU \(1 nodes on CUDA/);
-    expect(placement([event("MatMulInteger", CPU, "int8", "1")])).toThrow(/no node ran there/);
+    expect(placement([event("LayerNormalization", CUDA, "float", "1"), event("MatMulInteger", CPU, "int8", "2")])).toThrow(/runs MatMulInteger on the CPU/);
+    expect(placement([event("Gather", CPU, "int64", "1")])).toThrow(/no node ran there/);
   });
 
   test("is read from onnxruntime's own record of a run, which is removed", async () => {

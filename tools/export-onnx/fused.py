@@ -64,8 +64,14 @@ def check_config(config):
         raise SystemExit(f"--fused knows the decoders {', '.join(DECODERS)}; this is {config.model_type}. Export without --fused")
     if config.hidden_act != "silu":
         raise SystemExit(f"--fused knows the activation silu; this is {config.hidden_act}. Export without --fused")
+    if head_width(config) % 8:
+        raise SystemExit(f"--fused needs attention heads of a multiple of 8; these are {head_width(config)} wide. Export without --fused")
     if len(set(getattr(config, "layer_types", None) or [])) > 1:
         raise SystemExit("--fused knows no decoders whose layers differ in their attention. Export without --fused")
+
+
+def head_width(config):
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
 def window_of(config):
@@ -82,7 +88,6 @@ def fused_decoder(config, tensors, path, dtype):
     """
     check_config(config)
     g = StreamedGraph(path, dtype)
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     g.input("inputs_embeds", TensorProto.FLOAT, ["batch_size", "sequence_length", config.hidden_size])
     cos, sin = rotary_caches(config, config.max_position_embeddings)
     g.weight("rotary.cos", cos), g.weight("rotary.sin", sin)
@@ -115,7 +120,7 @@ def fused_decoder(config, tensors, path, dtype):
             num_heads=config.num_attention_heads,
             kv_num_heads=config.num_key_value_heads,
             do_rotary=1,
-            scale=head_dim**-0.5,
+            scale=head_width(config) ** -0.5,
             local_window_size=window_of(config),
         )
         x, stream = norm(linear(attended, f"{at}.self_attn.o_proj", f"{at}.o"), stream, f"{at}.post_attention_layernorm", f"{at}.norm2")
