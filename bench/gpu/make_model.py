@@ -22,7 +22,7 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForCon
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "export-onnx"))
 from export import embed_graph
 from families import family_of
-from fused import fused_decoder, project_patches
+from fused import SMALL_WEIGHTS, fuse_vision, fused_decoder
 from graph import export_graph
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -71,7 +71,7 @@ def write_model(folder, tokenizer, layers, small):
     torch.manual_seed(0)
     with torch.device(DEVICE):
         model = LlavaForConditionalGeneration._from_config(bare, dtype=DTYPE, attn_implementation="eager").eval()
-    project_patches(model)
+    fuse_vision(model)
     model = model.cpu()
     folder.mkdir(parents=True)
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
@@ -81,8 +81,8 @@ def write_model(folder, tokenizer, layers, small):
     processor |= {"size": {"shortest_edge": 336}, "crop_size": {"height": 336, "width": 336}}
     (folder / "preprocessor_config.json").write_text(json.dumps(processor))
     onnx = folder / "onnx"
-    export_graph(family_of("llava").vision_graph(model), onnx / "vision_encoder_fp16.onnx")
-    export_graph(embed_graph(model), onnx / "embed_tokens_fp16.onnx")
+    export_graph(family_of("llava").vision_graph(model), onnx / "vision_encoder_fp16.onnx", SMALL_WEIGHTS)
+    export_graph(embed_graph(model), onnx / "embed_tokens_fp16.onnx", SMALL_WEIGHTS)
     head = model.lm_head.weight.detach()
     started = time.perf_counter()
     fused_decoder(config.text_config, RandomTensors(config.text_config, head), onnx / "decoder_model_merged_fp16.onnx", DTYPE)

@@ -2,7 +2,7 @@
 import path from "node:path";
 import { REJECT_CODES, type RejectCode } from "../core/rejects.ts";
 import { type Shard, shardName } from "../core/shard.ts";
-import type { RunSummary, SelectionSummary, WordVig } from "../core/plan.ts";
+import type { InferenceStatistics, RunSummary, SelectionSummary, WordVig } from "../core/plan.ts";
 import { type Colors, printable } from "./colors.ts";
 import { formatCount, formatDuration, formatNats, formatShare } from "./format-numbers.ts";
 
@@ -26,6 +26,7 @@ export function renderSummary(summary: RunSummary, context: SummaryContext): str
   const output = shortPath(summary.output_path);
   const lines = [headline(summary, context, output), ""];
   lines.push(...samplesLines(summary));
+  if (summary.inference !== undefined) lines.push(inferenceLine(summary.inference));
   for (const selection of summary.selections) lines.push(...selectionLines(selection, colors));
   lines.push(...rejectLines(summary, colors));
   if (summary.shard) return `${[...lines, "", colors.bold("try next"), `  npx pipeline merge ${quoted(context.configFile)}  ${colors.dim("once every shard is done")}`].join("\n")}\n`;
@@ -61,6 +62,12 @@ function samplesLines({ counts }: RunSummary): string[] {
     `${formatCount(counts.num_rejected)} rejected`,
   ];
   return [row("samples", parts.join(", "))];
+}
+
+/** Host and device apart: a device that waits shows as time beside the model or without work. */
+function inferenceLine({ session_ms, host_ms, idle_ms }: InferenceStatistics): string {
+  const all = session_ms + host_ms + idle_ms;
+  return row("inference", `${formatShare(session_ms, all)} inside the model (${formatDuration(session_ms)}), ${formatShare(host_ms, all)} preparing its inputs, ${formatShare(idle_ms, all)} without work`);
 }
 
 function selectionLines({ target, tau, counts }: SelectionSummary, colors: Colors): string[] {

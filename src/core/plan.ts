@@ -139,4 +139,6 @@ export interface RunSummary {
   readonly warnings: readonly { readonly code: WarningCode; readonly message: string }[];
   readonly duration_ms: number;
   readonly duration_ms_by_phase: Readonly<Record<string, number>>;
+  /** Where something was scored. */
+  readonly inference?: InferenceStatistics;
 }

@@ -71,6 +71,7 @@ export async function carryOut(plan: Plan, options: RunOptions, check: (output: 
       runSelectPhase(selecting, output, { observer: watch.observer, signal, records, with_words: true }),
     );
 
+    const inference = plan.inferenceStatistics();
     // Selections of an earlier run may be of other scores.
     await output.keepSelections(selections.map(({ target }) => target.dataset));
     const success = isWithinLimit(plan, counts);
@@ -84,6 +85,7 @@ export async function carryOut(plan: Plan, options: RunOptions, check: (output: 
       counts,
       selections,
       words,
+      ...(inference.num_positions > 0 ? { inference } : {}),
       ...watch.result(),
     };
     const described = { ...(await plan.source.describe()), ...input };

@@ -25,6 +25,9 @@ export interface CheckedHead {
   readonly lasting: boolean;
 }
 
+/** Protobuf's own limit: larger weights lie in files of their own. */
+const MAX_PROTO_BYTES = 2 ** 31 - 1;
+
 /** Largest difference from full logits, nats. float16 and quantised products round differently for other row counts. */
 const TOLERANCE = { exact: 2e-4, rounded: 5e-2, row_group_quantized: 0.5 } as const;
 
@@ -52,8 +55,8 @@ export async function makeHead(model: WorkerModel, target: string): Promise<Chec
 }
 
 /**
- * Writes the three graphs joined into one beside `target`; nothing where they can't be. Beyond a device's bus, embeddings
- * and image features of a batch cost as much time as the model (docs/gpu.md).
+ * Writes the three graphs joined into one beside `target`; nothing where they can't be. To a device and back, a batch's
+ * embeddings and image features take as long as the model itself (docs/gpu.md).
  */
 export async function joinedHead(model: WorkerModel, cutDecoder: ModelProto, target: string): Promise<{ readonly joined?: JoinedGraph }> {
   const { vision_encoder, embed_tokens, decoder_model_merged } = model.graphs;
@@ -70,7 +73,8 @@ export async function joinedHead(model: WorkerModel, cutDecoder: ModelProto, tar
   const joined = joinGraphs({ vision: await read(vision_encoder), embed: await read(embed_tokens), decoder: cutDecoder });
   if ("reason" in joined) return {};
   const path = target.replace(/\.onnx$/, ".joined.onnx");
-  if (!(await writeCacheFile(path, toBinary(ModelProtoSchema, joined.model)))) return {};
+  const bytes = toBinary(ModelProtoSchema, joined.model);
+  if (bytes.length > MAX_PROTO_BYTES || !(await writeCacheFile(path, bytes))) return {};
   const [external_folder] = folders;
   return { joined: { path, ...(external_folder === undefined ? {} : { external_folder }), tokens_per_view, hidden } };
 }

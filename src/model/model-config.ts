@@ -39,7 +39,7 @@ export const modelConfig = z.strictObject({
   device: z
     .union([device, z.array(device).min(1)])
     .default("cpu")
-    .describe("cpu, webgpu, cuda or cuda:N; a list is dealt out to the workers in turn."),
+    .describe("cpu, webgpu, cuda or cuda:N (docs/gpu.md); a list is dealt out to the workers in turn. A device that can't be had is an error, never a run on the CPU."),
   max_length: z
     .int()
     .positive()

@@ -8,9 +8,12 @@ import { PlanError } from "../core/errors.ts";
 export interface NodePlacement {
   /** Execution provider -> nodes. */
   readonly nodes: Readonly<Record<string, number>>;
-  /** Operators that computed with floats on the host although the graph is on a device, each once. */
+  /** Operators that computed with floats, or products of integers, on the host although the graph is on a device, each once. */
   readonly host_operators: readonly string[];
 }
+
+/** Operators that are the model's arithmetic: one of them on the host, and the device waits for it at every layer. */
+const ARITHMETIC = /MatMul|Gemm|Conv|Attention|Softmax|Normalization|Einsum|Gelu/;
 
 /** A place for the profile of one session, in a folder of its own. */
 export function profilePrefix(): string {
@@ -45,7 +48,9 @@ export function placementOf(events: readonly ProfileEvent[]): NodePlacement {
   for (const { cat, args } of events) {
     if (cat !== "Node" || args?.provider === undefined || args.op_name === undefined) continue;
     providers.set(args.node_index ?? String(providers.size), args.provider);
-    if (args.provider === "CPUExecutionProvider" && [...(args.input_type_shape ?? []), ...(args.output_type_shape ?? [])].some(isFloats)) host.add(args.op_name);
+    if (args.provider !== "CPUExecutionProvider") continue;
+    const tensors = [...(args.input_type_shape ?? []), ...(args.output_type_shape ?? [])];
+    if (tensors.some(isFloats) || ARITHMETIC.test(args.op_name)) host.add(args.op_name);
   }
   const nodes: Record<string, number> = {};
   for (const provider of providers.values()) nodes[provider] = (nodes[provider] ?? 0) + 1;
@@ -55,9 +60,6 @@ export function placementOf(events: readonly ProfileEvent[]): NodePlacement {
 function isFloats(shaped: Readonly<Record<string, readonly number[]>>): boolean {
   return Object.entries(shaped).some(([type, dims]) => /^(float|float16|bfloat16|double)$/.test(type) && dims.length > 0);
 }
-
-/** Operators that are the model's arithmetic: one of them on the host, and the device waits for it at every layer. */
-const ARITHMETIC = /MatMul|Gemm|Conv|Attention|Softmax|Normalization|Einsum|Gelu/;
 
 /**
  * Throws PlanError where onnxruntime gave arithmetic to the host: it does so without a word for any operator that the

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { NO_COLORS } from "../../src/cli/colors.ts";
 import { renderMetrics, writeMetricsFile } from "../../src/cli/metrics-file.ts";
 import { renderSummary } from "../../src/cli/summary.ts";
@@ -38,6 +38,12 @@ const summary: RunSummary = {
   duration_ms_by_phase: {},
 };
 const context = { name: "select", configFile: "pipelines/select.yaml", colors: NO_COLORS, width: 100, hasReport: false };
+
+test("says how much of the inference processes' time was the model's", () => {
+  expect(renderSummary(summary, context)).not.toContain("inference");
+  const inference = { session_ms: 9000, host_ms: 500, idle_ms: 500, num_positions: 10, num_padding: 0 };
+  expect(renderSummary({ ...summary, inference }, context)).toMatch(/inference +90.*% inside the model \(9.0 s\), 5.*% preparing its inputs, 5.*% without work/);
+});
 
 describe("renderSummary", () => {
   it("points at the report where there is one", () => {

@@ -11,7 +11,7 @@ import transformers
 from checkpoint import DTYPES, copy_side_files, load_model, read_config
 from decoder import Decoder, Embed
 from families import family_of
-from fused import CheckpointTensors, check_config, fused_decoder, project_patches, text_config, without_layers
+from fused import SMALL_WEIGHTS, CheckpointTensors, check_config, fuse_vision, fused_decoder, text_config, without_layers
 from graph import EXTERNAL_DATA_BYTES, Graph, export_graph
 from parity import compare, reference
 
@@ -84,7 +84,8 @@ def export(source, target, dtype_name="fp32", external_data_bytes=EXTERNAL_DATA_
         check_config(text_config(source))
     model = load_model(source, family, DTYPES[dtype_name], without_layers(source) if fused else None)
     if fused:
-        project_patches(model)
+        fuse_vision(model)
+        external_data_bytes = min(external_data_bytes, SMALL_WEIGHTS)
     copy_side_files(source, target, dtype_name)
     suffix = "" if dtype_name == "fp32" else f"_{dtype_name}"
     graphs = {

@@ -14,6 +14,9 @@ from torch import nn
 from graph import OPSET
 from stream import CUSTOM_DOMAIN, StreamedGraph
 
+# Beside a streamed decoder all large weights lie in files of their own: the graphs stay small enough to be joined.
+SMALL_WEIGHTS = 1 << 20
+
 DECODERS = ("llama", "mistral", "qwen2")
 
 
@@ -61,8 +64,14 @@ def check_config(config):
         raise SystemExit(f"--fused knows the decoders {', '.join(DECODERS)}; this is {config.model_type}. Export without --fused")
     if config.hidden_act != "silu":
         raise SystemExit(f"--fused knows the activation silu; this is {config.hidden_act}. Export without --fused")
+    if head_width(config) % 8:
+        raise SystemExit(f"--fused needs attention heads of a multiple of 8; these are {head_width(config)} wide. Export without --fused")
     if len(set(getattr(config, "layer_types", None) or [])) > 1:
         raise SystemExit("--fused knows no decoders whose layers differ in their attention. Export without --fused")
+
+
+def head_width(config):
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
 def window_of(config):
@@ -79,7 +88,6 @@ def fused_decoder(config, tensors, path, dtype):
     """
     check_config(config)
     g = StreamedGraph(path, dtype)
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     g.input("inputs_embeds", TensorProto.FLOAT, ["batch_size", "sequence_length", config.hidden_size])
     cos, sin = rotary_caches(config, config.max_position_embeddings)
     g.weight("rotary.cos", cos), g.weight("rotary.sin", sin)
@@ -112,7 +120,7 @@ def fused_decoder(config, tensors, path, dtype):
             num_heads=config.num_attention_heads,
             kv_num_heads=config.num_key_value_heads,
             do_rotary=1,
-            scale=head_dim**-0.5,
+            scale=head_width(config) ** -0.5,
             local_window_size=window_of(config),
         )
         x, stream = norm(linear(attended, f"{at}.self_attn.o_proj", f"{at}.o"), stream, f"{at}.post_attention_layernorm", f"{at}.norm2")
@@ -178,3 +186,27 @@ def project_patches(model):
             square = isinstance(child, nn.Conv2d) and len({*child.kernel_size, *child.stride}) == 1
             if square and child.groups == 1 and not any(child.padding if isinstance(child.padding, tuple) else (0,)):
                 setattr(parent, name, PatchProjection(child))
+
+
+FUSED_ATTENTION = "onnxruntime_multi_head"
+
+
+def multi_head_attention(module, query, key, value, attention_mask, scaling=None, **_kwargs):
+    """transformers' attention function as one onnxruntime operator: for encoders, which see all of their tokens."""
+    if attention_mask is not None:
+        raise SystemExit("--fused knows vision towers whose attention has no mask. Export without --fused")
+    flat = [states.transpose(1, 2).flatten(2) for states in (query, key, value)]  # [batch, tokens, heads * width]
+    attributes = {"num_heads": query.shape[1], "scale": float(scaling if scaling is not None else query.shape[-1] ** -0.5)}
+    out = torch.onnx.ops.symbolic(
+        f"{CUSTOM_DOMAIN}::MultiHeadAttention", flat, attributes, dtype=query.dtype, shape=flat[0].shape, version=1
+    )
+    return out.unflatten(2, (query.shape[1], -1)), None
+
+
+def fuse_vision(model):
+    """Makes the vision tower's convolution a product and its attention one operator; for export only, it no longer runs."""
+    from transformers import AttentionInterface
+
+    project_patches(model)
+    AttentionInterface.register(FUSED_ATTENTION, multi_head_attention)
+    model.model.vision_tower.set_attn_implementation(FUSED_ATTENTION)

@@ -9,8 +9,9 @@ from onnx import TensorProto, helper
 
 ONNX_TYPES = {torch.float32: TensorProto.FLOAT, torch.float16: TensorProto.FLOAT16}
 
-# onnxruntime maps weights that begin at a multiple of this.
+# onnxruntime maps weights that begin at a multiple of this; small ones are read.
 ALIGNMENT = 65536
+MAPPED_BYTES = 1 << 20
 
 CUSTOM_DOMAIN = "com.microsoft"
 
@@ -32,7 +33,8 @@ class StreamedGraph:
     def weight(self, name, tensor):
         """Writes `tensor` in the graph's dtype; returns `name`."""
         data = tensor.to(self.dtype).contiguous().cpu()
-        self.file.write(b"\0" * (-self.file.tell() % ALIGNMENT))
+        alignment = ALIGNMENT if data.nbytes >= MAPPED_BYTES else 16
+        self.file.write(b"\0" * (-self.file.tell() % alignment))
         offset = self.file.tell()
         data.numpy().tofile(self.file)
         info = TensorProto(name=name, data_type=self.onnx_type, dims=list(data.shape), data_location=TensorProto.EXTERNAL)
