@@ -51,7 +51,7 @@ describe("examples of docs/library.md", () => {
     const program = ts.createProgram(files, { ...options, noEmit: true });
     const problems = files.flatMap((file) => ts.getPreEmitDiagnostics(program, program.getSourceFile(file)).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n")));
     expect(problems).toEqual([]);
-    expect(files.length).toBe(5);
+    expect(files.length).toBe(6);
   });
 
   it("read scores", () => {
@@ -70,7 +70,8 @@ describe("examples of docs/library.md", () => {
   });
 
   it("add a stage of one's own to a run", () => {
-    const [code, yaml] = ["ts", "yaml"].map((language) => [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms"))].at(-1)![1]!) as [string, string];
+    const code = examples.find(({ title }) => title === "A stage of your own")!.code;
+    const yaml = /^## A stage of your own$.*?^```yaml\n(.*?)^```/ms.exec(text)![1]!;
     const file = path.join(folder, "pipelines", "own.yaml");
     const head = readFileSync(path.join(folder, "pipelines", "select.yaml"), "utf8").split("\n").filter((line) => !/^(stages|output)/.test(line)).join("\n");
     writeFileSync(path.join(folder, "pipelines", "answer-words.ts"), code);

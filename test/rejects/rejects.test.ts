@@ -90,6 +90,7 @@ const DEMO_CODES: Readonly<Record<string, RejectCode>> = {
 const ELSEWHERE: Readonly<Partial<Record<RejectCode, string>>> = {
   too_many_images: "test/rejects/rejects.test.ts",
   malformed_archive_entry: "test/io/sources/webdataset.test.ts",
+  rejected_by_module: "test/library/examples.test.ts",
 };
 
 function nested(depth: number): unknown {
