@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { StageError } from "../core/errors.ts";
 import type { SplitStore } from "../core/output.ts";
 import type { Plan } from "../core/plan.ts";
@@ -28,6 +29,8 @@ export async function runScorePhase(plan: Plan, output: SplitStore, splits: read
   }
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
+  // Every process and every batch under way listens: their number is bounded by the lanes, not by Node's default of 10.
+  setMaxListeners(0, signal);
   const stages = await openScoring(plan, { observer: options.observer, signal });
   const queue = new SplitQueue(pending);
   const work: LaneWork = {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Writable } from "node:stream";
 import { PipelineError, PlanError, StageError } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
@@ -28,6 +29,8 @@ export interface ServeOptions {
 export async function serve({ plan, stdin, stdout, observer, signal }: ServeOptions): Promise<void> {
   const stop = new AbortController();
   const ending = AbortSignal.any([signal, stop.signal]);
+  // Every process and every batch under way listens.
+  setMaxListeners(0, ending);
   const out = new ArrowOut(stdout, ending);
   const scoring = new Scoring(plan, observer, ending);
   const reply = { [KEYS.protocol]: String(PROTOCOL_VERSION), [KEYS.scoresHash]: plan.scores_hash };
