@@ -99,7 +99,7 @@ describe("in an empty folder", () => {
     const compiled = (part: string) => `compiled/example-${examples.findIndex((code) => code.includes(part))}.js`;
     writeFileSync(path.join(folder, "compiled", "read.js"), readFileSync(path.join(folder, compiled('readScores("out/select"')), "utf8").replace('"out/select"', '"out"'));
     expect(run("node", ["compiled/read.js"])).toMatch(/^even: mean VIG -?\d\.\d{3} over 6\nodd: mean VIG -?\d\.\d{3} over 4\n$/);
-    expect(run("node", [compiled("tau ${")])).toBe("tau -0.1000, mask 111, 3 active\n");
+    expect(run("node", [compiled("KthLargestSearch")])).toBe("tau -0.1000, mask 111, 3 active\n");
     expect(run("node", [compiled("newTally(")])).toBe("random: accuracy 1 of 2\nadversarial: accuracy 0 of 1\naverage: accuracy 0.5 of 3\nB\n");
   });
 
