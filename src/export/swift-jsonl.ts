@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import type { Message } from "../core/sample.ts";
+import { IMAGE_PLACEHOLDER, type Message } from "../core/sample.ts";
+import { contentParts } from "../model/chat-template.ts";
 import { readTokenizer } from "../model/read-tokenizer.ts";
 import { type AlignedTurn, alignAnswers } from "./align-answers.ts";
 import { type CutAnswer, cutAnswer, type Encode } from "./cut-answers.ts";
@@ -13,8 +14,8 @@ interface SwiftMessage extends Message {
 }
 
 /**
- * ms-swift's messages: an answer is cut into consecutive assistant messages, each with `loss`. ms-swift tokenizes them
- * one by one and joins the tokens, so answers are cut only where that gives the stored tokens; elsewhere inactive
+ * ms-swift's messages: an answer is cut into consecutive assistant messages, each with `loss`. ms-swift tokenizes
+ * neighbours of unlike loss apart, so answers are cut only where that gives the stored tokens; elsewhere inactive
  * tokens are trained along, and counted.
  */
 export const swiftJsonl: ExportFormat = {
@@ -29,18 +30,35 @@ export function swiftRecord(encode: Encode, image_root: string | undefined): ToR
   return (sample) => {
     const turns = alignAnswers(sample.messages, sample.token_text);
     if (!turns) return undefined;
-    const isActive = (token: number): boolean => sample.loss_mask[token] === 1;
+    const isMasked = (token: number): boolean => sample.loss_mask[token] === 1;
     let num_trained = 0;
     const messages = sample.messages.flatMap((message, index): SwiftMessage[] => {
-      if (message.role !== "assistant") return [message];
+      if (message.role !== "assistant") return [{ ...message, content: withTightImages(message.content) }];
       const turn = turns.find((one) => one.message === index);
       if (!turn) return [{ ...message, loss: false }];
+      const isLast = index === sample.messages.length - 1;
+      const isActive = isLast ? isMasked : withEndOfTurn(isMasked, turn);
       const answer = cutAnswer(message.content, turn, sample.token_id, isActive, encode);
-      num_trained += trainedTokens(answer, turn, index === sample.messages.length - 1);
+      num_trained += trainedTokens(answer, turn, isLast);
       return answer.pieces.map(({ text, active }) => ({ role: "assistant", content: text, loss: active }));
     });
     return { record: { messages, ...imagePaths(sample, image_root) }, num_trained };
   };
+}
+
+/** One newline behind an image belongs to it: families that want one get it from ms-swift's template, as from the run's. */
+function withTightImages(content: string): string {
+  return contentParts(content)
+    .map((part) => (part.type === "image" ? IMAGE_PLACEHOLDER : part.text))
+    .join("");
+}
+
+/** An active end of a turn makes the token before it active, since it has a loss only behind a piece that has one. */
+function withEndOfTurn(isActive: (token: number) => boolean, { end_of_turn_start, token_end }: AlignedTurn): (token: number) => boolean {
+  for (let token = end_of_turn_start; token < token_end; token++) {
+    if (isActive(token)) return (one) => one === end_of_turn_start - 1 || isActive(one);
+  }
+  return isActive;
 }
 
 /** ms-swift gives the mark behind the last answer a loss always, that behind another if the piece before it has one. */

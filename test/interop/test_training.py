@@ -158,29 +158,37 @@ SYSTEM = (
 
 
 def llava_v1_tokens(record, tokenizer):
-    """What LLaVA's v1 preprocessing does, written anew: pieces around images tokenized apart, -200 for an image."""
+    """What LLaVA's v1 preprocessing does, written anew: pieces around images tokenized apart, -200 for an image.
+
+    Labels are counted as it counts them, round by round: each round is tokenized by itself behind a <s> that stands for
+    the </s> before it, and the trained part begins two before the end of "ASSISTANT: ", at the answer's space. A count
+    that misses the whole makes LLaVA drop the sample's loss.
+    """
     import torch
 
     def tokens(text):
-        ids = []
+        ids = [1]
         for index, piece in enumerate(text.split("<image>")):
             ids += [-200] * (index > 0) + tokenizer(piece, add_special_tokens=False).input_ids
         return ids
 
-    text, spans = f"{SYSTEM} ", []
+    text = f"{SYSTEM} "
     for turn in record["conversations"]:
-        if turn["from"] == "human":
-            value = turn["value"]
-            if "<image>" in value:
-                value = ("<image>\n" + value.replace("<image>", "").strip()).strip()
-            text += f"USER: {value} "
-        else:
-            text += "ASSISTANT: "
-            spans.append((text.rstrip(), text + turn["value"] + "</s>"))
-            text = spans[-1][1]
-    input_ids = torch.tensor([1, *tokens(text)])
+        value = turn["value"]
+        if turn["from"] == "gpt":
+            text += f"ASSISTANT: {value}</s>"
+            continue
+        if "<image>" in value:
+            value = ("<image>\n" + value.replace("<image>", "").strip()).strip()
+        text += f"USER: {value} "
+    input_ids = torch.tensor(tokens(text))
     labels = torch.full_like(input_ids, -100)
-    for prompt, answered in spans:
-        start, stop = 1 + len(tokens(prompt)), 1 + len(tokens(answered))
-        labels[start:stop] = input_ids[start:stop]
+    start = 1
+    for one in text.split("</s>")[:-1]:
+        prompt, _ = one.split(" ASSISTANT: ")
+        stop = start + len(tokens(one))
+        answer = start + len(tokens(f"{prompt} ASSISTANT: ")) - 2
+        labels[answer:stop] = input_ids[answer:stop]
+        start = stop
+    assert start == len(input_ids), "LLaVA would drop this sample"
     return input_ids, labels
