@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline/promises";
@@ -36,9 +36,9 @@ export const initVerb: Verb<InitOptions> = {
     const found = await suggestConfig(paths.length > 0 ? paths : ["."]);
     const source = found.source ?? (await suggestConfig([await ask(shell, "annotations (LLaVA JSON, Parquet or tar)", "the annotations")])).source;
     if (source === undefined) throw new PlanError("no annotations were found", { remedy: "name a .json, .jsonl, .parquet or .tar file" });
-    const model = options.model ?? found.model ?? (await ask(shell, "model folder (transformers.js / onnx-community layout)", "the model folder"));
+    const model = options.model ?? found.model ?? (await askFolder(shell, "model folder (transformers.js / onnx-community layout)", "the model folder"));
     const needsRoot = source.kind === "llava_json" && found.image_root === undefined && options.images === undefined;
-    const images = needsRoot ? await ask(shell, "folder that image paths are relative to", "the image folder") : (options.images ?? found.image_root);
+    const images = needsRoot ? await askFolder(shell, "folder that image paths are relative to", "the image folder") : (options.images ?? found.image_root);
 
     const name = options.name ?? jobName(path.basename(path.dirname(file)));
     const text = renderSuggestion({ source, model: path.resolve(model), ...(images === undefined ? {} : { image_root: path.resolve(images) }) }, path.dirname(file), name);
@@ -60,6 +60,12 @@ async function ask(shell: Shell, question: string, what: string): Promise<string
   } finally {
     prompt.close();
   }
+}
+
+async function askFolder(shell: Shell, question: string, what: string): Promise<string> {
+  const folder = await ask(shell, question, what);
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw new PlanError(`${what}: ${folder || "nothing"} is not a folder`, { remedy: "name one that exists" });
+  return folder;
 }
 
 function jobName(folder: string): string {
