@@ -24,7 +24,7 @@ class SparkOutput:
         self._compression = compression
 
     def __enter__(self) -> "SparkOutput":
-        if (self.path / "_work" / "plan.json").exists():
+        if any((self.path / "_work" / name).exists() for name in ("plan.json", "shards")):
             raise JobFailed(f"{self.path} holds scores of a local run: choose another folder (--set output.path=...)", EXIT_BAD_CONFIGURATION)
         self.work.mkdir(parents=True, exist_ok=True)
         self._lock = open(self.work / "lock", "w")  # noqa: SIM115 - held until __exit__

@@ -110,7 +110,7 @@ def test_the_project_s_own_readers_open_it(job, finished):
     pipeline("export", finished, "--to", "llava-json", "--out", job / "exported", "--quiet")
 
 
-def test_a_second_run_scores_nothing_and_other_thresholds_are_cheap(job, finished):
+def test_a_second_run_scores_nothing_again(job, finished):
     made = next((finished / "_work" / "spark").glob("scored-*/_SUCCESS")).stat().st_mtime_ns
     done = spark_run(job, "spark")
     assert done.returncode == 0, done.stderr[-3000:]
@@ -118,10 +118,17 @@ def test_a_second_run_scores_nothing_and_other_thresholds_are_cheap(job, finishe
     expect_local(job, "spark")
 
 
-def test_a_local_run_s_folder_is_left_alone(job):
+def test_neither_writes_into_the_other_s_folder(job, finished):
     done = spark_run(job, "local")
     assert done.returncode == 2
     assert "holds scores of a local run" in done.stderr
+    for verb in ("run", "select"):
+        words = ["node", "bin/pipeline.js", verb, str(job / "job.yaml"), "--set", f"output.path={finished}", "--log-format", "text"]
+        local = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert local.returncode == 2
+        assert "is written by Spark" in local.stderr
+        assert "run integrations/spark/run.py again" in local.stderr
+    expect_local(job, "spark")
 
 
 def children(pid: int) -> list[int]:
