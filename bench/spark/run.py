@@ -1,10 +1,11 @@
 """Spark against the local run on the same cores, over the demo data: samples a second of the scoring stage and of the whole command.
 
     .cache/interop/bin/python bench/spark/run.py            # local, local[2], local-cluster[2,1,2048], three rounds
-    .cache/interop/bin/python bench/spark/run.py --rounds 1 --samples 200
+    .cache/interop/bin/python bench/spark/run.py --rounds 1 --samples 200 --masters 'local[2]'
 
-Prints one table. The local run uses two threads; Spark two tasks of one thread each. Scoring is the time from the first split's begin to
-the last one's end by Spark's own status (the write of the checkpoint), against the local run's phase `score`.
+Prints one table. The local run has the defaults of the machine; Spark two tasks of one thread each. Scoring is the phase `score` of both
+manifests, loading models included: Spark's also starts two Python workers with two pipeline workers, and writes the checkpoint.
+More samples than the demo data has are the same ones again under other ids, in splits of their own.
 """
 
 from __future__ import annotations
@@ -48,11 +49,13 @@ def spark(folder: Path, changes: list[str], master: str) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--samples", type=int, default=None, help="of the demo data; default: all")
+    parser.add_argument("--samples", type=int, default=None, help="default: the demo data once")
+    parser.add_argument("--masters", nargs="*", default=MASTERS)
     arguments = parser.parse_args()
-    rows: dict[str, list[tuple[float, float]]] = {"pipeline run": [], **{master: [] for master in MASTERS}}
+    rows: dict[str, list[tuple[float, float]]] = {"pipeline run": [], **{master: [] for master in arguments.masters}}
     with tempfile.TemporaryDirectory() as scratch:
-        records = json.loads((ROOT / "data" / "demo" / "train.json").read_text(encoding="utf-8"))[: arguments.samples]
+        demo = json.loads((ROOT / "data" / "demo" / "train.json").read_text(encoding="utf-8"))
+        records = [{**demo[i % len(demo)], "id": f"sample-{i}"} for i in range(arguments.samples or len(demo))]
         (Path(scratch) / "train.json").write_text(json.dumps(records), encoding="utf-8")
         for number in range(arguments.rounds):
             for name, times in rows.items():

@@ -49,9 +49,10 @@ def main() -> int:
     command = PipelineCommand(arguments.pipeline, str(Path(arguments.config).resolve()), arguments.set)
     try:
         described = command.describe()
+        output = job.check(described)
         session = open_session(described["name"])
         try:
-            return job.run(session, command, described, arguments.tasks)
+            return job.run(session, command, described, output, arguments.tasks)
         finally:
             session.stop()
     except CommandFailed as error:

@@ -24,7 +24,7 @@ sys.path.insert(0, str(SPARK))
 
 import radix  # noqa: E402
 
-NUM_SAMPLES = 120
+NUM_SAMPLES = 60
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def job(tmp_path_factory) -> Path:
     (folder / "job.yaml").write_text(f"""
 version: 1
 name: spark
-source: {{ kind: llava_json, annotations: train.json, image_root: images, split_samples: 10 }}
+source: {{ kind: llava_json, annotations: train.json, image_root: images, split_samples: 6 }}
 model: {{ path: {model} }}
 stages:
   - decode: {{}}
@@ -119,15 +119,17 @@ def test_a_second_run_scores_nothing_again(job, finished):
 
 
 def test_neither_writes_into_the_other_s_folder(job, finished):
-    done = spark_run(job, "local")
-    assert done.returncode == 2
-    assert "holds scores of a local run" in done.stderr
+    def refusal(program: list[str], output: str) -> str:
+        done = subprocess.run([*program, "--set", f"output.path={job / output}"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        return done.stderr
+
+    config = str(job / "job.yaml")
+    assert "holds scores of a local run" in refusal([sys.executable, str(SPARK / "run.py"), config], "local")
     for verb in ("run", "select"):
-        words = ["node", "bin/pipeline.js", verb, str(job / "job.yaml"), "--set", f"output.path={finished}", "--log-format", "text"]
-        local = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert local.returncode == 2
-        assert "is written by Spark" in local.stderr
-        assert "run integrations/spark/run.py again" in local.stderr
+        said = refusal(["node", "bin/pipeline.js", verb, config, "--log-format", "text"], "spark")
+        assert "is written by Spark" in said
+        assert "run integrations/spark/run.py again" in said
     expect_local(job, "spark")
 
 
