@@ -43,7 +43,9 @@ def spark(folder: Path, changes: list[str], master: str) -> tuple[float, float]:
     home = Path(pyspark.__file__).parent
     submit = [str(home / "bin" / "spark-submit"), "--master", master, "--conf", "spark.ui.enabled=false", "--conf", "spark.executor.memory=1g"]
     seconds = timed([*submit, "integrations/spark/run.py", "pipelines/select.yaml", *changes], {"PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(home)})
-    return seconds, json.loads((folder / "manifest.json").read_text())["duration_ms_by_phase"]["score"] / 1000
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["spark"]["master"] == master
+    return seconds, manifest["duration_ms_by_phase"]["score"] / 1000
 
 
 def main() -> None:

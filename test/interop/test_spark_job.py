@@ -77,13 +77,14 @@ def spark_run(job: Path, out: str, master: str = "local[2,4]", tasks: int = 6, d
     return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
 
 
-def expect_local(job: Path, out: str) -> None:
+def expect_local(job: Path, out: str, master: str = "local[2,4]") -> None:
     """Every value of every data set is the local run's: floats by their bits, rows in the same order."""
     for dataset in ("scores", "selection", "selection@33.3", "rejects"):
         expected, found = pq.read_table(job / "local" / dataset), pq.read_table(job / out / dataset)
         assert found.column_names == expected.column_names
         assert found.to_pylist() == expected.to_pylist(), dataset
     local, spark = (json.loads((job / name / "manifest.json").read_text()) for name in ("local", out))
+    assert spark["spark"]["master"] == master
     assert spark["thresholds"] == local["thresholds"]
     for name in ("counts", "plan_hash", "scores_hash", "success"):
         assert spark[name] == local[name], name
@@ -172,10 +173,11 @@ def test_a_worker_process_that_is_killed_costs_a_retry_and_no_row(job):
 
 def test_an_executor_that_is_killed_costs_a_retry_and_no_row(job):
     killed: list[int] = []
-    done = spark_run(job, "executor-killed", master="local-cluster[2,1,1024]", during=kill_first(r"CoarseGrainedExecutorBackend", killed, delay=12))
+    master = "local-cluster[2,1,1024]"
+    done = spark_run(job, "executor-killed", master=master, during=kill_first(r"CoarseGrainedExecutorBackend", killed, delay=12))
     assert killed
     assert done.returncode == 0, done.stderr[-3000:]
-    expect_local(job, "executor-killed")
+    expect_local(job, "executor-killed", master)
 
 
 @pytest.mark.parametrize("seed", range(20))
