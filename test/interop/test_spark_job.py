@@ -135,28 +135,37 @@ def test_neither_writes_into_the_other_s_folder(job, finished):
 
 
 def children(pid: int) -> list[int]:
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout.split()
-    return [int(child) for child in found] + [below for child in found for below in children(int(child))]
+    """All processes below, from above to below. Each thread has its own list."""
+    try:
+        found = [int(child) for thread in Path(f"/proc/{pid}/task").glob("*/children") for child in thread.read_text().split()]
+    except OSError:
+        return []
+    return found + [below for child in found for below in children(child)]
 
 
-def kill_first(pattern: str, killed: list[int], delay: float = 0.5):
-    """Kills one process below, whose command line matches, a moment after it is there."""
+WORKER = r"pipeline\.js worker .*--stdio"
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def kill_one(pattern: str, killed: list[int], delay: float = 2):
+    """Kills one process below whose command line matches, a moment after it is or has a worker, so while it scores."""
+
+    def is_scoring(pid: int) -> bool:
+        return any(re.search(WORKER, command_of(below)) for below in (pid, *children(pid)))
 
     def during(process: subprocess.Popen) -> None:
         while process.poll() is None and not killed:
-            for pid in children(process.pid):
-                try:
-                    command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                except OSError:
-                    continue
-                if re.search(pattern, command):
-                    time.sleep(delay)
-                    try:
-                        os.kill(pid, signal.SIGKILL)
-                        killed.append(pid)
-                    except ProcessLookupError:
-                        pass
-                    break
+            found = [pid for pid in children(process.pid) if re.search(pattern, command_of(pid)) and is_scoring(pid)]
+            if found:
+                time.sleep(delay)
+                os.kill(found[0], signal.SIGKILL)
+                killed.append(found[0])
             time.sleep(0.1)
 
     return during
@@ -164,9 +173,9 @@ def kill_first(pattern: str, killed: list[int], delay: float = 0.5):
 
 def test_a_worker_process_that_is_killed_costs_a_retry_and_no_row(job):
     killed: list[int] = []
-    done = spark_run(job, "worker-killed", during=kill_first(r"pipeline\.js worker .*--stdio", killed, delay=3))
-    assert killed
+    done = spark_run(job, "worker-killed", during=kill_one(WORKER, killed))
     assert done.returncode == 0, done.stderr[-3000:]
+    assert killed
     assert "ended with signal 9" in done.stderr
     expect_local(job, "worker-killed")
 
@@ -174,9 +183,10 @@ def test_a_worker_process_that_is_killed_costs_a_retry_and_no_row(job):
 def test_an_executor_that_is_killed_costs_a_retry_and_no_row(job):
     killed: list[int] = []
     master = "local-cluster[2,1,1024]"
-    done = spark_run(job, "executor-killed", master=master, during=kill_first(r"CoarseGrainedExecutorBackend", killed, delay=12))
-    assert killed
+    done = spark_run(job, "executor-killed", master=master, during=kill_one(r"CoarseGrainedExecutorBackend", killed))
     assert done.returncode == 0, done.stderr[-3000:]
+    assert killed
+    assert "Lost executor" in done.stderr
     expect_local(job, "executor-killed", master)
 
 

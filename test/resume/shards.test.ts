@@ -2,8 +2,11 @@
 import { appendFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { dataFiles, type Ended, lastingManifest, makeJob, pipeline, run, type StartOptions } from "./job.ts";
+
+// Up to ten commands a test, on machines that do something else, too.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 const folders: string[] = [];
 /** 24 samples in 6 splits; sample 5 is a reject. */
