@@ -65,12 +65,12 @@ def main() -> None:
                 sets = {"output.path": folder, "output.report": "false", "source.annotations": Path(scratch) / "train.json", "source.split_samples": 32}
                 changes = [word for key, value in sets.items() for word in ("--set", f"{key}={value}")]
                 times.append(local(folder, changes) if name == "pipeline run" else spark(folder, changes, name))
-    base = statistics.median(seconds for _, seconds in rows["pipeline run"])
-    print(f"{len(records)} samples, {arguments.rounds} rounds, medians, {os.cpu_count()} cores\n")
-    print("| | scoring s | samples/s | ratio | whole command s |\n|---|---:|---:|---:|---:|")
+    print(f"{len(records)} samples, {arguments.rounds} rounds, medians, {os.cpu_count()} cores; load in the last 15 minutes {os.getloadavg()[2]:.1f}\n")
+    print("| | scoring s | samples/s | ratio, from the worst round to the best | whole command s |\n|---|---:|---:|---:|---:|")
     for name, times in rows.items():
         whole, scoring = (statistics.median(column) for column in zip(*times))
-        print(f"| {name} | {scoring:.1f} | {len(records) / scoring:.1f} | {base / scoring:.2f} | {whole:.1f} |")
+        ratios = sorted(base / seconds for (_, base), (_, seconds) in zip(rows["pipeline run"], times))  # within a round: loads change
+        print(f"| {name} | {scoring:.1f} | {len(records) / scoring:.1f} | {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) | {whole:.1f} |")
 
 
 if __name__ == "__main__":
