@@ -1,7 +1,7 @@
 """Scores and selects on Spark what `pipeline run` does on one machine; the same samples, tau and masks come out.
 
     spark-submit integrations/spark/run.py pipelines/select.yaml
-    python integrations/spark/run.py pipelines/select.yaml --set output.path=out/spark
+    python integrations/spark/run.py pipelines/select.yaml --set output.path=../out/spark
 
 Executors need what a local run needs at the same paths: Node, this repository, model and data (a shared file system).
 docs/scaling.md says how to size it.
