@@ -28,16 +28,23 @@ RECORD_SCHEMA = (
 )
 
 
-def run(session: SparkSession, command: PipelineCommand, described: dict, num_tasks: int | None) -> int:
-    started = time.time()
+def check(described: dict) -> SparkOutput:
+    """Where the job will write. Raises JobFailed for what would fail later, before Spark is started."""
     if described["mask"]["granularity"] == "random":
         raise JobFailed("mask.granularity random draws over the whole data: use `pipeline select` on a local or merged run", EXIT_BAD_CONFIGURATION)
+    output = SparkOutput(Path(described["output"]["path"]), described["output"]["compression"])
+    output.refuse_local()
+    return output
+
+
+def run(session: SparkSession, command: PipelineCommand, described: dict, output: SparkOutput, num_tasks: int | None) -> int:
+    started = time.time()
     splits = list(command.splits())
     if not splits:
         raise JobFailed("the source has no records", EXIT_BAD_CONFIGURATION)
     digest = hashlib.sha256("".join(split["digest"] for split in splits).encode()).hexdigest()
     worker = command.worker(int(session.conf.get("spark.task.cpus", "1")))
-    with SparkOutput(Path(described["output"]["path"]), described["output"]["compression"]) as output:
+    with output:
         run = Run(session, described, worker, output)
         phases = {"scan": time.time()}
         scored = run.scored(splits, digest, num_tasks)

@@ -23,9 +23,13 @@ class SparkOutput:
         self.work = path / "_work" / "spark"
         self._compression = compression
 
-    def __enter__(self) -> "SparkOutput":
-        if (self.path / "_work" / "plan.json").exists():
+    def refuse_local(self) -> None:
+        """Raises JobFailed where `pipeline run` or a shard of it has been."""
+        if any((self.path / "_work" / name).exists() for name in ("plan.json", "shards")):
             raise JobFailed(f"{self.path} holds scores of a local run: choose another folder (--set output.path=...)", EXIT_BAD_CONFIGURATION)
+
+    def __enter__(self) -> "SparkOutput":
+        self.refuse_local()
         self.work.mkdir(parents=True, exist_ok=True)
         self._lock = open(self.work / "lock", "w")  # noqa: SIM115 - held until __exit__
         try:

@@ -1,7 +1,7 @@
 """Scores and selects on Spark what `pipeline run` does on one machine; the same samples, tau and masks come out.
 
     spark-submit integrations/spark/run.py pipelines/select.yaml
-    python integrations/spark/run.py pipelines/select.yaml --set output.path=out/spark
+    python integrations/spark/run.py pipelines/select.yaml --set output.path=../out/spark
 
 Executors need what a local run needs at the same paths: Node, this repository, model and data (a shared file system).
 docs/scaling.md says how to size it.
@@ -16,7 +16,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from pyspark import SparkConf  # noqa: E402
 from pyspark.sql import SparkSession  # noqa: E402
 
 import job  # noqa: E402
@@ -29,7 +28,8 @@ HERE = Path(__file__).resolve().parent
 def open_session(name: str) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # a virtual environment's packages are the workers' too
     builder = SparkSession.builder.appName(f"vig-pipeline {name}")
-    if SparkConf().get("spark.master") is None:
+    # spark-submit has chosen the master; a SparkConf made here would not know it, since no JVM is asked yet.
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
         builder = builder.master("local[*,4]")  # four attempts, as on a cluster; a plain local[*] tries once
     # Small batches: a row of scores has hundreds of tokens.
     builder = builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", "1000")
@@ -49,9 +49,10 @@ def main() -> int:
     command = PipelineCommand(arguments.pipeline, str(Path(arguments.config).resolve()), arguments.set)
     try:
         described = command.describe()
+        output = job.check(described)
         session = open_session(described["name"])
         try:
-            return job.run(session, command, described, arguments.tasks)
+            return job.run(session, command, described, output, arguments.tasks)
         finally:
             session.stop()
     except CommandFailed as error:

@@ -40,6 +40,10 @@ describe("a wrong command line", () => {
     [["doctor", example, "--tolerance", "-1"], /number of nats/],
     [["run", example, "--threads", "0"], /whole number of at least 1/],
     [["select", example, "--top", "30,x"], /--top 30,x is not a list of percentages/],
+    [["run", example, "--shard", "2/2"], /2 shards are numbered from 0\/2 to 1\/2/],
+    [["run", example, "--shard", "1"], /--shard 1 is not a shard/],
+    [["run", example, "--shard", "0/0"], /is not a shard/],
+    [["run", example, "--shard=-1/2"], /is not a shard/],
     [[], /Usage: pipeline/],
   ])("%j ends with 2 and touches nothing", async (argv, message) => {
     const { exitCode, out, err } = await run(argv);

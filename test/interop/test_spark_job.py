@@ -24,7 +24,7 @@ sys.path.insert(0, str(SPARK))
 
 import radix  # noqa: E402
 
-NUM_SAMPLES = 120
+NUM_SAMPLES = 60
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def job(tmp_path_factory) -> Path:
     (folder / "job.yaml").write_text(f"""
 version: 1
 name: spark
-source: {{ kind: llava_json, annotations: train.json, image_root: images, split_samples: 10 }}
+source: {{ kind: llava_json, annotations: train.json, image_root: images, split_samples: 6 }}
 model: {{ path: {model} }}
 stages:
   - decode: {{}}
@@ -77,13 +77,14 @@ def spark_run(job: Path, out: str, master: str = "local[2,4]", tasks: int = 6, d
     return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
 
 
-def expect_local(job: Path, out: str) -> None:
+def expect_local(job: Path, out: str, master: str = "local[2,4]") -> None:
     """Every value of every data set is the local run's: floats by their bits, rows in the same order."""
     for dataset in ("scores", "selection", "selection@33.3", "rejects"):
         expected, found = pq.read_table(job / "local" / dataset), pq.read_table(job / out / dataset)
         assert found.column_names == expected.column_names
         assert found.to_pylist() == expected.to_pylist(), dataset
     local, spark = (json.loads((job / name / "manifest.json").read_text()) for name in ("local", out))
+    assert spark["spark"]["master"] == master
     assert spark["thresholds"] == local["thresholds"]
     for name in ("counts", "plan_hash", "scores_hash", "success"):
         assert spark[name] == local[name], name
@@ -110,7 +111,7 @@ def test_the_project_s_own_readers_open_it(job, finished):
     pipeline("export", finished, "--to", "llava-json", "--out", job / "exported", "--quiet")
 
 
-def test_a_second_run_scores_nothing_and_other_thresholds_are_cheap(job, finished):
+def test_a_second_run_scores_nothing_again(job, finished):
     made = next((finished / "_work" / "spark").glob("scored-*/_SUCCESS")).stat().st_mtime_ns
     done = spark_run(job, "spark")
     assert done.returncode == 0, done.stderr[-3000:]
@@ -118,35 +119,53 @@ def test_a_second_run_scores_nothing_and_other_thresholds_are_cheap(job, finishe
     expect_local(job, "spark")
 
 
-def test_a_local_run_s_folder_is_left_alone(job):
-    done = spark_run(job, "local")
-    assert done.returncode == 2
-    assert "holds scores of a local run" in done.stderr
+def test_neither_writes_into_the_other_s_folder(job, finished):
+    def refusal(program: list[str], output: str) -> str:
+        done = subprocess.run([*program, "--set", f"output.path={job / output}"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        return done.stderr
+
+    config = str(job / "job.yaml")
+    assert "holds scores of a local run" in refusal([sys.executable, str(SPARK / "run.py"), config], "local")
+    for verb in ("run", "select"):
+        said = refusal(["node", "bin/pipeline.js", verb, config, "--log-format", "text"], "spark")
+        assert "is written by Spark" in said
+        assert "run integrations/spark/run.py again" in said
+    expect_local(job, "spark")
 
 
 def children(pid: int) -> list[int]:
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout.split()
-    return [int(child) for child in found] + [below for child in found for below in children(int(child))]
+    """All processes below, from above to below. Each thread has its own list."""
+    try:
+        found = [int(child) for thread in Path(f"/proc/{pid}/task").glob("*/children") for child in thread.read_text().split()]
+    except OSError:
+        return []
+    return found + [below for child in found for below in children(child)]
 
 
-def kill_first(pattern: str, killed: list[int], delay: float = 0.5):
-    """Kills one process below, whose command line matches, a moment after it is there."""
+WORKER = r"pipeline\.js worker .*--stdio"
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def kill_one(pattern: str, killed: list[int], delay: float = 2):
+    """Kills one process below whose command line matches, a moment after it is or has a worker, so while it scores."""
+
+    def is_scoring(pid: int) -> bool:
+        return any(re.search(WORKER, command_of(below)) for below in (pid, *children(pid)))
 
     def during(process: subprocess.Popen) -> None:
         while process.poll() is None and not killed:
-            for pid in children(process.pid):
-                try:
-                    command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                except OSError:
-                    continue
-                if re.search(pattern, command):
-                    time.sleep(delay)
-                    try:
-                        os.kill(pid, signal.SIGKILL)
-                        killed.append(pid)
-                    except ProcessLookupError:
-                        pass
-                    break
+            found = [pid for pid in children(process.pid) if re.search(pattern, command_of(pid)) and is_scoring(pid)]
+            if found:
+                time.sleep(delay)
+                os.kill(found[0], signal.SIGKILL)
+                killed.append(found[0])
             time.sleep(0.1)
 
     return during
@@ -154,19 +173,21 @@ def kill_first(pattern: str, killed: list[int], delay: float = 0.5):
 
 def test_a_worker_process_that_is_killed_costs_a_retry_and_no_row(job):
     killed: list[int] = []
-    done = spark_run(job, "worker-killed", during=kill_first(r"pipeline\.js worker .*--stdio", killed, delay=3))
-    assert killed
+    done = spark_run(job, "worker-killed", during=kill_one(WORKER, killed))
     assert done.returncode == 0, done.stderr[-3000:]
+    assert killed
     assert "ended with signal 9" in done.stderr
     expect_local(job, "worker-killed")
 
 
 def test_an_executor_that_is_killed_costs_a_retry_and_no_row(job):
     killed: list[int] = []
-    done = spark_run(job, "executor-killed", master="local-cluster[2,1,1024]", during=kill_first(r"CoarseGrainedExecutorBackend", killed, delay=12))
-    assert killed
+    master = "local-cluster[2,1,1024]"
+    done = spark_run(job, "executor-killed", master=master, during=kill_one(r"CoarseGrainedExecutorBackend", killed))
     assert done.returncode == 0, done.stderr[-3000:]
-    expect_local(job, "executor-killed")
+    assert killed
+    assert "Lost executor" in done.stderr
+    expect_local(job, "executor-killed", master)
 
 
 @pytest.mark.parametrize("seed", range(20))

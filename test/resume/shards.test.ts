@@ -2,8 +2,11 @@
 import { appendFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { dataFiles, type Ended, lastingManifest, makeJob, pipeline, run, type StartOptions } from "./job.ts";
+
+// Up to ten commands a test, on machines that do something else, too.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 const folders: string[] = [];
 /** 24 samples in 6 splits; sample 5 is a reject. */
@@ -49,37 +52,29 @@ afterAll(() => {
 });
 
 describe("shards and merge", () => {
-  it("write what an unsharded run writes, to the byte", async () => {
+  it("write what an unsharded run writes, to the byte, and do nothing the second time", async () => {
     const folder = await copyOf(sharded);
     expect(existsSync(path.join(out(folder), "scores"))).toBe(false);
     const merged = await merge(folder);
     expect(merged, merged.stderr).toMatchObject({ exit_code: 0 });
     expectSameAsWhole(folder);
-    const manifest = JSON.parse(readFileSync(path.join(out(folder), "manifest.json"), "utf8")) as { shards: unknown[]; model: Record<string, unknown>; inference: { num_positions: number } };
+    const text = readFileSync(path.join(out(folder), "manifest.json"), "utf8");
+    const manifest = JSON.parse(text) as { shards: unknown[]; model: Record<string, unknown>; inference: { num_positions: number } };
     expect(manifest.shards).toMatchObject([{ index: 0, count: 2, num_splits: 3 }, { index: 1, count: 2, num_splits: 3 }]);
     expect(manifest.model["execution_provider"]).toBe("cpu");
     expect(manifest.inference.num_positions).toBeGreaterThan(0);
     expect(existsSync(path.join(out(folder), "_work", "shards"))).toBe(false);
-  });
 
-  it("do nothing the second time, merge and shard alike", async () => {
-    const folder = await copyOf(sharded);
-    await merge(folder);
-    const before = [dataFiles(out(folder)), readFileSync(path.join(out(folder), "manifest.json"), "utf8")];
-    const again = await merge(folder, ["--log-format", "text"]);
-    expect(again.stdout).toContain("nothing to do");
     const rerun = await shard(folder, "1/2", {}, ["--log-format", "text"]);
-    expect(rerun).toMatchObject({ exit_code: 0 });
-    expect(rerun.stdout).toContain("nothing to do shard 1/2 of job");
-    expect(await merge(folder)).toMatchObject({ exit_code: 0 });
-    expect([dataFiles(out(folder)), readFileSync(path.join(out(folder), "manifest.json"), "utf8")]).toEqual(before);
+    expect(rerun).toMatchObject({ exit_code: 0, stdout: expect.stringContaining("nothing to do shard 1/2 of job") as string });
+    expect((await merge(folder, ["--log-format", "text"])).stdout).toContain("nothing to do");
+    expectSameAsWhole(folder);
+    expect(readFileSync(path.join(out(folder), "manifest.json"), "utf8")).toBe(text);
   });
 
-  it("take rows that are appended after the merge, by another number of shards", async () => {
-    const folder = await copyOf(sharded);
-    await merge(folder);
-    const more = makeJob({ split_samples: 4, num_samples: 31 });
-    keep(more);
+  it("take rows that are appended to a finished run, by any number of shards", async () => {
+    const folder = await copyOf(whole);
+    const more = keep(makeJob({ split_samples: 4, num_samples: 31 }));
     cpSync(path.join(more, "train.json"), path.join(folder, "train.json"));
     expect(await merge(folder)).toMatchObject({ exit_code: 2, stderr: expect.stringContaining("2 of 8 splits are not scored") as string });
     for (const name of ["0/3", "1/3", "2/3"]) expect(await shard(folder, name)).toMatchObject({ exit_code: 0 });
@@ -97,10 +92,12 @@ describe("shards and merge", () => {
   });
 
   it("may be more than there are splits", async () => {
-    const folder = job();
-    for (let index = 0; index < 7; index++) expect(await shard(folder, `${index}/7`)).toMatchObject({ exit_code: 0 });
+    const folder = keep(makeJob({ split_samples: 24 }));
+    for (const name of ["0/2", "1/2"]) expect(await shard(folder, name)).toMatchObject({ exit_code: 0 });
     expect(await merge(folder)).toMatchObject({ exit_code: 0 });
-    expectSameAsWhole(folder);
+    const unsharded = keep(makeJob({ split_samples: 24 }));
+    await run(unsharded);
+    expect(dataFiles(out(folder))).toEqual(dataFiles(out(unsharded)));
   });
 
   it("judge rejects at the merge alone", async () => {
@@ -135,38 +132,22 @@ describe("what goes wrong names the shard", () => {
     expectSameAsWhole(folder);
   });
 
-  it("numbers that are none", async () => {
-    const folder = job();
-    for (const [name, message] of [["2/2", "2 shards are numbered from 0/2 to 1/2"], ["1", "is not a shard"], ["0/0", "is not a shard"], ["-1/2", "is not a shard"]] as const) {
-      expect(await refusal(run(folder, {}, [`--shard=${name}`]))).toContain(message);
-    }
-    expect(existsSync(out(folder))).toBe(false);
-  });
-
   it("another number of shards", async () => {
     const folder = await copyOf(sharded);
     expect(await refusal(shard(folder, "2/3"))).toMatch(/shard 2\/3: .*out is being made by 2 shards, of which 0\/2 has been begun/);
     expect(readdirSync(path.join(out(folder), "_work", "shards")).sort()).toEqual(["0-of-2", "1-of-2"]);
   });
 
-  it("another plan, at the shard and at the merge", async () => {
-    const folder = await copyOf(sharded);
-    const changed = ["--set", "blur.sigma_px=9"];
-    expect(await refusal(shard(folder, "1/2", {}, changed))).toMatch(/shard 1\/2 of .*were made by another plan/);
-    expect(await shard(folder, "1/2", {}, [...changed, "--fresh"])).toMatchObject({ exit_code: 0 });
-    expect(await refusal(merge(folder))).toMatch(/shard 1\/2 of .*were made by another plan(.|\n)*sigma_px/);
-    // Back to the first plan.
-    expect(await shard(folder, "1/2", {}, ["--fresh"])).toMatchObject({ exit_code: 0 });
-    expect(await merge(folder)).toMatchObject({ exit_code: 0 });
-    expectSameAsWhole(folder);
-  });
-
-  it("a finished folder of another plan is replaced once all of its shards began with --fresh", async () => {
+  it("another plan than the folder's, than the shard's own, than the merge's", async () => {
     const folder = await copyOf(whole);
     const changed = ["--set", "blur.sigma_px=9"];
+    const fresh = [...changed, "--fresh"];
     expect(await refusal(shard(folder, "0/2", {}, changed))).toContain("--fresh");
-    for (const name of ["0/2", "1/2"]) expect(await shard(folder, name, {}, [...changed, "--fresh"])).toMatchObject({ exit_code: 0 });
-    expectSameAsWhole(folder); // untouched so far
+    expect(await shard(folder, "1/2", {}, fresh)).toMatchObject({ exit_code: 0 });
+    expect(await refusal(shard(folder, "1/2"))).toMatch(/shard 1\/2 of .*were made by another plan/);
+    expect(await refusal(merge(folder))).toMatch(/shard 1\/2 of .*were made by another plan(.|\n)*sigma_px/);
+    expect(await shard(folder, "0/2", {}, fresh)).toMatchObject({ exit_code: 0 });
+    expectSameAsWhole(folder); // untouched until all of its shards began with --fresh and are merged
     expect(await merge(folder, changed)).toMatchObject({ exit_code: 0 });
     const other = job();
     await run(other, {}, changed);
@@ -178,8 +159,8 @@ describe("what goes wrong names the shard", () => {
     const folder = await copyOf(sharded);
     const staged = path.join(out(folder), "_work", "splits");
     appendFileSync(path.join(staged, readdirSync(staged).find((name) => name.endsWith(".scores.arrow"))!), "x");
-    expect(await refusal(merge(folder))).toMatch(/shard [01]\/2 is not finished \(1 splits are missing\)/);
-    for (const name of ["0/2", "1/2"]) await shard(folder, name);
+    const [, name] = /shard ([01]\/2) is not finished \(1 splits are missing\)/.exec(await refusal(merge(folder)))!;
+    await shard(folder, name!);
     expect(await merge(folder)).toMatchObject({ exit_code: 0 });
     expectSameAsWhole(folder);
   });
@@ -230,23 +211,26 @@ describe("two at once", () => {
   });
 });
 
-describe("killed", () => {
-  it.each([
-    "kill 1 append journal.jsonl", "tear 1 append journal.jsonl", "kill 1 remove 0-of-2", "kill 1 remove 1-of-2",
-    "kill 2 append _work/journal.jsonl", "kill 1 rename writing.tmp", "kill 1 rename manifest.json.tmp", "kill 1 rename _SUCCESS.tmp", "kill 1 remove _work/shards$",
-  ])("a merge (%s) is done by the next", async (fault) => {
+describe("killed at one point after the other", () => {
+  it("a merge ends what the ones before it began", async () => {
     const folder = await copyOf(sharded);
-    const killed = await pipeline(folder, ["merge", "job.yaml"], { fault });
-    expect(killed, fault).toMatchObject({ signal: "SIGKILL" });
+    for (const fault of [
+      "kill 1 append journal.jsonl", "tear 1 append journal.jsonl", "kill 2 append _work/journal.jsonl", "kill 1 rename writing.tmp",
+      "kill 1 rename manifest.json.tmp", "kill 1 rename _SUCCESS.tmp", "kill 1 remove 0-of-2", "kill 1 remove 1-of-2", "kill 1 remove _work/shards$",
+    ]) {
+      expect(await pipeline(folder, ["merge", "job.yaml"], { fault }), fault).toMatchObject({ signal: "SIGKILL" });
+    }
     const ended = await merge(folder);
     expect(ended, ended.stderr).toMatchObject({ exit_code: 0 });
     expectSameAsWhole(folder);
     expect(existsSync(path.join(out(folder), "_work", "shards"))).toBe(false);
   });
 
-  it.each(["kill 1 write report.json", "kill 1 sync splits", "tear 2 append journal.jsonl"])("a shard (%s) continues", async (fault) => {
+  it("a shard continues", async () => {
     const folder = job();
-    await shard(folder, "0/2", { fault });
+    for (const fault of ["kill 1 sync splits", "tear 2 append journal.jsonl", "kill 1 write report.json"]) {
+      expect(await shard(folder, "0/2", { fault }), fault).toMatchObject({ signal: "SIGKILL" });
+    }
     for (const name of ["0/2", "1/2"]) expect(await shard(folder, name)).toMatchObject({ exit_code: 0 });
     expect(await merge(folder)).toMatchObject({ exit_code: 0 });
     expectSameAsWhole(folder);

@@ -40,6 +40,8 @@ export interface OutputFolderOptions {
 }
 
 const WORK = "_work";
+/** Below WORK: what integrations/spark/run.py keeps. */
+const SPARK = "spark";
 const SUCCESS = "_SUCCESS";
 const MANIFEST = "manifest.json";
 const DATASET_NAME = /^(selection|rejects)(@[0-9A-Za-z._-]+)?$/;
@@ -47,7 +49,7 @@ const DATASET_NAME = /^(selection|rejects)(@[0-9A-Za-z._-]+)?$/;
 /**
  * The output folder, under its lock and recovered from whatever an earlier run left
  * (docs/adr/0005-commit-protocol.md). Throws LockedError where another run holds it, PlanError where its scores were made by another plan,
- * where it holds scores of unknown origin, or where it can't be written.
+ * where it holds scores of unknown origin or of Spark, or where it can't be written.
  */
 export async function openOutputFolder(options: OutputFolderOptions): Promise<OutputFolder> {
   const path = resolve(options.path);
@@ -57,7 +59,7 @@ export async function openOutputFolder(options: OutputFolderOptions): Promise<Ou
   try {
     const wanted = { scores_hash: options.scores_hash, plan: options.scores_plan };
     await assertNoShardRuns(path, work, await begunShards(work), lock);
-    if (options.fresh) await wipe(path, ["splits", "shards"]);
+    if (options.fresh) await wipe(path, ["splits", "shards", SPARK]);
     const shards = await begunShards(work);
     // Shards can have been begun under another plan than the folder's only by --fresh: they replace what it holds.
     const replaced = (await assertShardsAgree(path, work, shards, wanted)) && (await readScoresPlan(work))?.scores_hash !== wanted.scores_hash;
@@ -104,6 +106,13 @@ async function wipe(path: string, scored: readonly string[]): Promise<void> {
 export async function agreeOnPlan(path: string, work: string, wanted: ScoresPlan, { writes }: { readonly writes: boolean }): Promise<void> {
   const stored = await readScoresPlan(work);
   if (stored) return assertSamePlan(path, stored, wanted);
+  if ((await namesIn(work)).includes(SPARK)) {
+    throw new PlanError(`${path} is written by Spark, whose rows no journal describes`, {
+      remedy:
+        "for other thresholds run integrations/spark/run.py again, for example with --set 'stages.quantile_threshold.top_percent=[30,50]', which scores nothing again; " +
+        "for a local run choose another folder (--set output.path=...)",
+    });
+  }
   if ((await namesIn(path)).includes("scores")) {
     throw new PlanError(`${join(path, "scores")} exists, but nothing in ${work} says what made it`, {
       remedy: "choose another output path, or start over with --fresh, which removes it",

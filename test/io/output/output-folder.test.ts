@@ -98,6 +98,19 @@ describe("an output folder", () => {
     await expect(openOutputFolder(optionsFor(path))).rejects.toThrow(/scores exists, but nothing in .*_work says what made it/);
   });
 
+  it("leaves a folder alone that Spark writes, until --fresh", async () => {
+    const path = join(temporaryFolder(), "out");
+    const kept = join(path, "_work", "spark");
+    mkdirSync(kept, { recursive: true });
+    await expect(openOutputFolder(optionsFor(path))).rejects.toMatchObject({
+      message: expect.stringContaining("is written by Spark") as string,
+      remedy: expect.stringContaining("integrations/spark/run.py") as string,
+    });
+    expect(workFiles(path)).toEqual([]);
+    await simulateRun(path, splits, { fresh: true });
+    expect(existsSync(kept)).toBe(false);
+  });
+
   it("does a split again whose staged file is damaged, and one whose part is", async () => {
     const path = join(temporaryFolder(), "out");
     await simulateRun(path, splits);
