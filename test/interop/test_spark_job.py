@@ -153,7 +153,7 @@ def command_of(pid: int) -> str:
         return ""
 
 
-def kill_one(pattern: str, killed: list[int], delay: float = 2):
+def kill_one(pattern: str, killed: list[int], delay: float = 0.7):
     """Kills one process below whose command line matches, a moment after it is or has a worker, so while it scores."""
 
     def is_scoring(pid: int) -> bool:
