@@ -45,8 +45,8 @@ async function runOnce(count: number, job: MicroJob, output: string): Promise<Ru
     `output.path=${output}`,
     "output.report=false",
   ];
-  const args = ["bin/pipeline.js", "run", "pipelines/select.yaml", "--log-format", "json", ...settings.flatMap((pair) => ["--set", pair])];
-  const measured = await measureProcess(process.execPath, args, { sampleMs: 500 });
+  const args = ["run", "pipelines/select.yaml", "--log-format", "json", ...settings.flatMap((pair) => ["--set", pair])];
+  const measured = await measureProcess("bin/pipeline.js", args, { sampleMs: 500 });
   if (measured.exitCode !== 0) throw new Error(`pipeline run ended with ${measured.exitCode}:\n${measured.stderr.slice(-2000)}`);
   const manifest = JSON.parse(await readFile(join(output, "manifest.json"), "utf8")) as { counts: { num_scored: number }; duration_ms_by_phase: Record<string, number> };
   if (manifest.counts.num_scored !== count) throw new Error(`${manifest.counts.num_scored} of ${count} samples were scored`);

@@ -20,12 +20,13 @@ export function processEntryPoint(importer: string, specifier: string): { readon
   return { path: fileURLToPath(url), execArgv: compiled ? [] : ["--import", pathToFileURL(resolve("tsx")).href] };
 }
 
-/** A worker thread running the module. Node 20 does not apply `--import` to threads, so TypeScript is registered inside. */
+/**
+ * A worker thread running the module, which awaits nothing at its top level: TypeScript is registered inside (Node 20
+ * does not apply `--import` to threads) as CommonJS, since ES modules' hooks would take a thread of their own for each.
+ */
 export function startThread(importer: string, specifier: string, options: WorkerOptions = {}): Worker {
   const { url, compiled } = locate(importer, specifier);
   if (compiled) return new Worker(url, options);
-  // Its ES module by path: require.resolve would give the CommonJS one, which can't register from eval code.
-  const loader = JSON.stringify(new URL("dist/esm/api/index.mjs", pathToFileURL(resolve("tsx/package.json"))).href);
-  const bootstrap = `import(${loader}).then((tsx) => { tsx.register(); return import(${JSON.stringify(url.href)}); })`;
+  const bootstrap = `require(${JSON.stringify(resolve("tsx/cjs/api"))}).register(); require(${JSON.stringify(fileURLToPath(url))});`;
   return new Worker(bootstrap, { ...options, eval: true });
 }

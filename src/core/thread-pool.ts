@@ -7,13 +7,15 @@ import { InternalError } from "./errors.ts";
  * have in flight (mapConcurrently). Threads start at the first task.
  */
 export interface ThreadPool<Task, Result> {
-  run(task: Task): Promise<Result>;
+  /** `transfer`: buffers of the task that the thread may have; the others are copied. */
+  run(task: Task, transfer?: readonly ArrayBuffer[]): Promise<Result>;
   /** Ends the threads; tasks still running fail. */
   close(): Promise<void>;
 }
 
 interface Waiting<Task, Result> {
   readonly task: Task;
+  readonly transfer: readonly ArrayBuffer[];
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -35,7 +37,7 @@ export function openThreadPool<Task, Result>(importer: string, specifier: string
       busy.set(thread, waiting);
       // Only a thread at work keeps the process alive.
       thread.ref();
-      thread.postMessage(waiting.task);
+      thread.postMessage(waiting.task, waiting.transfer);
     }
   };
   const start = (): Worker => {
@@ -64,10 +66,10 @@ export function openThreadPool<Task, Result>(importer: string, specifier: string
   };
 
   return {
-    run: (task) =>
+    run: (task, transfer = []) =>
       new Promise((resolve, reject) => {
         if (closed) return reject(new InternalError(`the thread pool of ${specifier} is closed`));
-        queue.push({ task, resolve, reject });
+        queue.push({ task, transfer, resolve, reject });
         assign();
       }),
     async close() {
@@ -78,14 +80,18 @@ export function openThreadPool<Task, Result>(importer: string, specifier: string
   };
 }
 
-/** The other side: answers every message with what `work` returns. Call once, in the thread's module. */
-export function serveThread<Task, Result>(work: (task: Task) => Result | Promise<Result>): void {
+/**
+ * The other side: answers every message with what `work` returns. Call once, in the thread's module.
+ * `buffersOf`: buffers of a result that the caller gets, so that nothing of it is left to the thread's garbage collector.
+ */
+export function serveThread<Task, Result>(work: (task: Task) => Result | Promise<Result>, buffersOf: (result: Result) => ArrayBuffer[] = () => []): void {
   const port = parentPort;
   if (!port) throw new InternalError("serveThread runs in a worker thread only");
   port.on("message", (task: Task) => {
     void (async () => {
       try {
-        port.postMessage({ result: await work(task) } satisfies Reply<Result>);
+        const result = await work(task);
+        port.postMessage({ result } satisfies Reply<Result>, buffersOf(result));
       } catch (error) {
         port.postMessage({ error } satisfies Reply<Result>);
       }

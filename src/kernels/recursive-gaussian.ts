@@ -111,20 +111,33 @@ function filterLines(
 }
 
 /**
- * The blurred image, edges replicated, rounded to the nearest level.
- * Shape: `pixels` [height, width, 3] row-major RGB uint8, unchanged; the result has the same shape.
+ * Between images up to this many values float64 buffers are kept: V8 frees buffers that a thread drops only once they
+ * come to tens of megabytes.
+ */
+const MAX_KEPT_VALUES = 2 ** 20;
+let kept: readonly [Float64Array, Float64Array] = [new Float64Array(0), new Float64Array(0)];
+
+function buffersFor(length: number): readonly [Float64Array, Float64Array] {
+  if (length <= kept[0].length) return kept;
+  const buffers = [new Float64Array(length), new Float64Array(length)] as const;
+  if (length <= MAX_KEPT_VALUES) kept = buffers;
+  return buffers;
+}
+
+/**
+ * The blurred image, edges replicated, rounded to the nearest level: `into`, which may be `pixels`.
+ * Shape: `pixels` [height, width, 3] row-major RGB uint8; the result has the same shape.
  * Dtype: uint8 in and out, float64 between. `sigma` in pixels, >= MIN_RECURSIVE_SIGMA.
  * Accuracy: within one level of a float64 convolution (test/kernels/recursive-gaussian.test.ts).
  */
-export function recursiveGaussian(pixels: Uint8Array, width: number, height: number, sigma: number): Uint8Array {
+export function recursiveGaussian(pixels: Uint8Array, width: number, height: number, sigma: number, into: Uint8Array = new Uint8Array(pixels.length)): Uint8Array {
   const filter = designFilter(sigma);
-  const image = Float64Array.from(pixels);
-  const rows = new Float64Array(image.length);
+  const [image, rows] = buffersFor(pixels.length);
+  image.set(pixels);
   for (let channel = 0; channel < 3; channel++) {
     filterLines(filter, image, rows, { length: width, stride: 3, count: height, step: width * 3, start: channel });
     filterLines(filter, rows, image, { length: height, stride: width * 3, count: width, step: 3, start: channel });
   }
-  const blurred = new Uint8Array(pixels.length);
-  for (let i = 0; i < blurred.length; i++) blurred[i] = Math.min(255, Math.max(0, Math.round(image[i]!)));
-  return blurred;
+  for (let i = 0; i < into.length; i++) into[i] = Math.min(255, Math.max(0, Math.round(image[i]!)));
+  return into;
 }

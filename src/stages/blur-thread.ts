@@ -11,4 +11,7 @@ export interface BlurTask {
   readonly sigma: number;
 }
 
-serveThread<BlurTask, Uint8Array>(({ pixels, width, height, sigma }) => blurPixels(pixels, width, height, sigma));
+serveThread<BlurTask, Uint8Array>(
+  ({ pixels, width, height, sigma }) => blurPixels(pixels, width, height, sigma, pixels),
+  ({ buffer }) => [buffer as ArrayBuffer],
+);

@@ -109,7 +109,8 @@ class BlurOperator implements Operator {
         const fraction = this.#config.sigma_fraction ?? DEFAULT_SIGMA_FRACTION;
         const sigma = this.#config.sigma_px ?? fraction * Math.min(image.width, image.height);
         // A message with a view into the batch would copy the whole column behind it: send the image alone.
-        return this.#pool.run({ pixels: image.data.slice(), width: image.width, height: image.height, sigma });
+        const pixels = image.data.slice();
+        return this.#pool.run({ pixels, width: image.width, height: image.height, sigma }, [pixels.buffer]);
       }
     }
   }

@@ -7,4 +7,7 @@ export interface ViewTask {
   readonly steps: readonly RgbStep[];
 }
 
-serveThread<ViewTask, RgbImage>(({ source, steps }) => viewPixels(source, steps));
+serveThread<ViewTask, RgbImage>(
+  ({ source, steps }) => viewPixels(source, steps),
+  ({ data }) => [data.buffer as ArrayBuffer],
+);

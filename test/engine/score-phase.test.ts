@@ -1,5 +1,5 @@
 import type { RecordBatch } from "apache-arrow";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { scoresSchema } from "../../src/core/columns.ts";
 import { StageError } from "../../src/core/errors.ts";
 import type { OutputFolder, SplitRecord } from "../../src/core/output.ts";
@@ -8,6 +8,7 @@ import type { ProgressEvent } from "../../src/core/progress.ts";
 import { utf8Values } from "../../src/core/record-batch.ts";
 import type { Sample } from "../../src/core/sample.ts";
 import type { Source, Split } from "../../src/core/source.ts";
+import type { MapStage } from "../../src/core/stage.ts";
 import { samplesSchema } from "../../src/core/columns.ts";
 import { runScorePhase } from "../../src/engine/score-phase.ts";
 import { packBatches } from "../../src/kernels/pack-batches.ts";
@@ -65,17 +66,16 @@ interface Memory {
   readonly published: string[][];
 }
 
-function memoryOutput(onCommit: (record: SplitRecord) => void = () => undefined): Memory {
+function memoryOutput(onCommit: (record: SplitRecord) => void | Promise<void> = () => undefined): Memory {
   const committed = new Map<string, SplitRecord>();
   const memory = { scores: new Map<string, RecordBatch>(), rejects: new Map<string, RecordBatch>(), published: [] as string[][] };
   const output = {
     committed: () => committed,
-    commitSplit(record: SplitRecord, scores: RecordBatch, rejects: RecordBatch) {
-      onCommit(record);
+    async commitSplit(record: SplitRecord, scores: RecordBatch, rejects: RecordBatch) {
+      await onCommit(record);
       committed.set(record.split_digest, record);
       memory.scores.set(record.split_digest, scores);
       memory.rejects.set(record.split_digest, rejects);
-      return Promise.resolve();
     },
     publishScores(digests: readonly string[]) {
       memory.published.push([...digests]);
@@ -203,9 +203,56 @@ describe("runScorePhase", () => {
     const source = memorySource(Array.from({ length: 400 }, (_, i) => sample(`s${i}`, [`${i % 6}.png`], "a red cat")));
     let committed = 0;
     let ahead = 0;
-    const memory = memoryOutput(() => committed++);
+    const memory = memoryOutput(() => void committed++);
     const plan = planOf(source, { num_lanes: 1, onScore: () => void (ahead = Math.max(ahead, source.reads.length - committed)) });
     await score(plan, memory);
     expect(ahead).toBeLessThanOrEqual(3);
   });
+
+  it.each([1, 3])("keeps a bounded number of batches in flight where the source is fast and the disk hangs, with %d lane(s)", async (num_lanes) => {
+    const source = memorySource(Array.from({ length: 600 }, (_, i) => sample(`s${i}`, [`${i % 6}.png`], "a red cat")));
+    let release!: () => void;
+    const disk = new Promise<void>((resolve) => (release = resolve));
+    let numHanging = 0;
+    const memory = memoryOutput(() => {
+      numHanging++;
+      return disk;
+    });
+    const { plan, begun } = countingBatches(planOf(source, { num_lanes }));
+    const scoring = score(plan, memory);
+    await vi.waitUntil(() => numHanging >= num_lanes, { timeout: 60_000 });
+    await settled(begun);
+    const [numSplits, numBatches] = [source.reads.length, begun()];
+    expect(memory.scores.size).toBe(0);
+    release();
+    await scoring;
+    // The split that waits for the disk and the one behind it; of batches what the stages hold and one between any two.
+    expect(numSplits).toBeLessThanOrEqual(2 * num_lanes);
+    const hanging = (num_lanes * begun()) / source.reads.length;
+    const inStages = plan.stages.slice(1).reduce((sum, { concurrency }) => sum + concurrency + 1, 0);
+    expect(numBatches - hanging).toBeLessThanOrEqual(num_lanes * inStages);
+    expect(memory.scores.size).toBe(60);
+  });
 });
+
+/** The plan with the batches counted that have gone into its first stage that sees batches. */
+function countingBatches(plan: Plan): { readonly plan: Plan; readonly begun: () => number } {
+  let begun = 0;
+  const [tokenizeStage, first, ...others] = plan.stages;
+  const counted: MapStage = {
+    ...first!,
+    async open(signal) {
+      const operator = await first!.open(signal);
+      return { process: (batch, context) => (begun++, operator.process(batch, context)), close: () => operator.close() };
+    },
+  };
+  return { plan: { ...plan, stages: [tokenizeStage!, counted, ...others] }, begun: () => begun };
+}
+
+/** Once the number has stayed for half a second. */
+async function settled(read: () => number): Promise<void> {
+  for (let last = -1; last !== read(); ) {
+    last = read();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}

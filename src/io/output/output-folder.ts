@@ -6,6 +6,7 @@ import { InternalError, PlanError, StageError } from "../../core/errors.ts";
 import type { BegunShard, DatasetOptions, DatasetWriter, OutputFolder, RowCopyWriter, SplitRecord } from "../../core/output.ts";
 import { int32Column, projectColumns, withColumns } from "../../core/record-batch.ts";
 import { naming } from "../file-error.ts";
+import { ParquetThread } from "../parquet/parquet-thread.ts";
 import { type Compression, ParquetWriter } from "../parquet/parquet-writer.ts";
 import { readParquet } from "../parquet/read-parquet.ts";
 import { assertNoShardRuns, assertShardsAgree, begunShards, removeShards, takeIn } from "./begun-shards.ts";
@@ -312,7 +313,9 @@ class LockedOutputFolder implements OutputFolder {
   async #writePart(layout: PartLayout): Promise<PartEntry> {
     const { compression, scores_hash, scores_schema: schema } = this.#options;
     const temporary = join(this.path, WORK, "parts", "writing.tmp");
-    const writer = await ParquetWriter.open(temporary, { schema, compression, metadata: {} });
+    // Its own and ended with the part: an encoder's memory never shrinks, and minutes of scoring may come before the next.
+    const thread = new ParquetThread();
+    const writer = await ParquetWriter.open(temporary, { schema, compression, metadata: {} }, thread);
     let entry: PartEntry;
     try {
       for await (const batch of this.#rowsOf(layout.splits)) await writer.write(batch);
@@ -322,6 +325,8 @@ class LockedOutputFolder implements OutputFolder {
       await writer.abandon();
       await remove(temporary).catch(() => undefined); // the first error is the one to tell
       throw error;
+    } finally {
+      await thread.close();
     }
     await this.#parts.add(entry, temporary);
     await this.#journal.append(entry);

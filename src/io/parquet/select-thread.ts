@@ -4,7 +4,7 @@ import type { NewChunk } from "./select-pages.ts";
 import { makeRowGroup, type RowGroupTask } from "./select-row-group.ts";
 import { loadZstd } from "./zstd.ts";
 
-const zstd = await loadZstd();
+const zstd = loadZstd();
 const none = { compress: (bytes: Uint8Array) => bytes, decompress: (bytes: Uint8Array) => bytes };
 
-serveThread<RowGroupTask, NewChunk[]>((task) => makeRowGroup(task, task.compression === "zstd" ? zstd : none));
+serveThread<RowGroupTask, NewChunk[]>(async (task) => makeRowGroup(task, task.compression === "zstd" ? await zstd : none));
