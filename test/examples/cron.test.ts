@@ -110,7 +110,7 @@ describe("the Kubernetes CronJob", () => {
       ["Ignore", undefined],
       ["Ignore", [EXIT_CODE.locked]],
     ]);
-    const crontab = /node bin\/(pipeline)\.js (run) .* (--log-format json) (--metrics-file)/.exec(read("vig.crontab"))!.slice(1).join(" ");
+    const crontab = /bin\/(pipeline)\.js" (run) .* (--log-format json) (--metrics-file)/.exec(read("vig.crontab"))!.slice(1).join(" ");
     const command = template.spec.containers[0]!.command;
     expect(command.filter((word) => !word.startsWith("/")).join(" ")).toBe(crontab);
   });
