@@ -43,7 +43,7 @@ export async function generateScores(path: string, numSamples: number, report: (
       await output.commitSplit(recordOf(digest, scores), scores, emptyRecordBatch(rejectsSchema));
       report(start + scores.numRows);
     }
-    await output.publishScores(digests, { final: true });
+    await output.publishScores(digests);
   } finally {
     await output.close();
   }

@@ -73,7 +73,7 @@ export interface BegunShard extends Shard {
 }
 
 /** Where scored splits become durable: the output folder, or one shard of it. */
-export type SplitStore = Pick<OutputFolder, "committed" | "commitSplit" | "publishScores">;
+export type SplitStore = Pick<OutputFolder, "committed" | "commitSplit" | "writeFullParts">;
 
 /** One shard of an output folder, under a lock of its own: several may be open at once, on one machine or many. */
 export interface ShardFolder extends SplitStore {
@@ -106,10 +106,12 @@ export interface OutputFolder {
   /** Makes one split durable. `rejects` has rejectsSchema. */
   commitSplit(record: SplitRecord, scores: RecordBatch, rejects: RecordBatch): Promise<void>;
   /**
-   * Writes `scores/` and `rejects/` for exactly these splits in this order, reusing parts that are already right.
-   * May be called with a growing prefix while the run goes on (`final` false: only full parts are written).
+   * While the run goes on: writes the full parts that these splits make up, from the first on, which is the first of a
+   * part. Gives the number of splits in them, which need not be asked about again.
    */
-  publishScores(split_digests: readonly string[], options: { readonly final: boolean }): Promise<void>;
+  writeFullParts(split_digests: readonly string[]): Promise<number>;
+  /** Writes `scores/` and `rejects/` for exactly these splits in this order, reusing parts that are already right. */
+  publishScores(split_digests: readonly string[]): Promise<void>;
   /**
    * Streams the published scores in order, only the named columns, row group by row group. Throws StageError for a
    * part that is not as it was written.

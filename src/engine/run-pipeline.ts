@@ -63,7 +63,7 @@ export async function carryOut(plan: Plan, options: RunOptions, check: (output: 
       num_records_done: doneRecords,
     });
     const digests = splits.map((split) => split.digest);
-    await watch.phase("publish", () => output.publishScores(digests, { final: true }));
+    await watch.phase("publish", () => output.publishScores(digests));
     const records = recordsOf(output, digests);
     const counts = sumCounts(records);
     warnOfTokens(counts, watch.observer);

@@ -96,6 +96,8 @@ class Publisher {
   readonly #output: SplitStore;
   readonly #digests: readonly string[];
   #numReady = 0;
+  /** Splits in parts that are written: only those behind are laid out again at a commit. */
+  #numWritten = 0;
   #work: Promise<void> = Promise.resolve();
 
   constructor(output: SplitStore, splits: readonly Split[]) {
@@ -106,8 +108,10 @@ class Publisher {
   publish(): Promise<void> {
     const committed = this.#output.committed();
     while (this.#numReady < this.#digests.length && committed.has(this.#digests[this.#numReady]!)) this.#numReady++;
-    const ready = this.#digests.slice(0, this.#numReady);
-    this.#work = this.#work.then(() => this.#output.publishScores(ready, { final: false }));
+    const numReady = this.#numReady;
+    this.#work = this.#work.then(async () => {
+      this.#numWritten += await this.#output.writeFullParts(this.#digests.slice(this.#numWritten, numReady));
+    });
     return this.#work;
   }
 

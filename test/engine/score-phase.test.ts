@@ -63,12 +63,14 @@ interface Memory {
   readonly output: OutputFolder;
   readonly scores: Map<string, RecordBatch>;
   readonly rejects: Map<string, RecordBatch>;
-  readonly published: string[][];
+  readonly written: string[];
+  /** Splits in each call. */
+  readonly asked: number[];
 }
 
 function memoryOutput(onCommit: (record: SplitRecord) => void | Promise<void> = () => undefined): Memory {
   const committed = new Map<string, SplitRecord>();
-  const memory = { scores: new Map<string, RecordBatch>(), rejects: new Map<string, RecordBatch>(), published: [] as string[][] };
+  const memory = { scores: new Map<string, RecordBatch>(), rejects: new Map<string, RecordBatch>(), written: [] as string[], asked: [] as number[] };
   const output = {
     committed: () => committed,
     async commitSplit(record: SplitRecord, scores: RecordBatch, rejects: RecordBatch) {
@@ -77,9 +79,12 @@ function memoryOutput(onCommit: (record: SplitRecord) => void | Promise<void> = 
       memory.scores.set(record.split_digest, scores);
       memory.rejects.set(record.split_digest, rejects);
     },
-    publishScores(digests: readonly string[]) {
-      memory.published.push([...digests]);
-      return Promise.resolve();
+    /** Parts of two splits. */
+    writeFullParts(digests: readonly string[]) {
+      memory.asked.push(digests.length);
+      const full = digests.length - (digests.length % 2);
+      memory.written.push(...digests.slice(0, full));
+      return Promise.resolve(full);
     },
   };
   return { output: output as unknown as OutputFolder, ...memory };
@@ -132,7 +137,7 @@ describe("runScorePhase", () => {
     expect(rejected).toEqual([...lost].sort());
     expect([...memory.rejects.values()].flatMap((batch) => utf8Values(batch, "stage"))).toEqual(lost.map(() => "decode"));
     expect(events.filter((event) => event.event === "split_committed")).toHaveLength(6);
-    expect(memory.published.at(-1)).toHaveLength(6);
+    expect(memory.written).toEqual(Array.from({ length: 6 }, (_, index) => `digest-${index}`));
   });
 
   it("gives the same whatever the number of lanes", async () => {
@@ -207,6 +212,8 @@ describe("runScorePhase", () => {
     const plan = planOf(source, { num_lanes: 1, onScore: () => void (ahead = Math.max(ahead, source.reads.length - committed)) });
     await score(plan, memory);
     expect(ahead).toBeLessThanOrEqual(3);
+    // What is written is not asked about again.
+    expect(Math.max(...memory.asked)).toBeLessThanOrEqual(2);
   });
 
   it.each([1, 3])("keeps a bounded number of batches in flight where the source is fast and the disk hangs, with %d lane(s)", async (num_lanes) => {

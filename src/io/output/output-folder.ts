@@ -186,10 +186,12 @@ class LockedOutputFolder implements OutputFolder {
     this.#splits.add(entry);
   }
 
-  publishScores(split_digests: readonly string[], options: { readonly final: boolean }): Promise<void> {
-    const published = this.#publishing.then(() => this.#publishScores(split_digests, options.final));
-    this.#publishing = published.catch(() => undefined);
-    return published;
+  writeFullParts(split_digests: readonly string[]): Promise<number> {
+    return this.#inTurn(() => this.#writeFullParts(split_digests));
+  }
+
+  publishScores(split_digests: readonly string[]): Promise<void> {
+    return this.#inTurn(() => this.#publishScores(split_digests));
   }
 
   async *readScores(columns: readonly string[], signal: AbortSignal): AsyncIterable<RecordBatch> {
@@ -288,13 +290,31 @@ class LockedOutputFolder implements OutputFolder {
     throw new StageError(`${other} is damaged, or no run of this folder wrote it`, { remedy: "run `pipeline run` with the same file: it does again what the part held" });
   }
 
-  async #publishScores(split_digests: readonly string[], final: boolean): Promise<void> {
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const done = this.#publishing.then(act);
+    this.#publishing = done.then(() => undefined, () => undefined);
+    return done;
+  }
+
+  async #writeFullParts(split_digests: readonly string[]): Promise<number> {
     await this.#lock.assertHeld();
-    const splits = split_digests.map((digest) => this.#committedSplit(digest));
-    const layout = layoutParts(splits).filter((part) => final || part.is_full);
+    const full = layoutParts(split_digests.map((digest) => this.#committedSplit(digest))).filter((part) => part.is_full);
+    await this.#writeParts(full);
+    // A split without rows is in no part; where it comes before the next part's first it is looked at again.
+    const last = full.at(-1)?.splits.at(-1)?.[0];
+    return last === undefined ? 0 : split_digests.indexOf(last) + 1;
+  }
+
+  async #writeParts(layout: readonly PartLayout[]): Promise<PartEntry[]> {
     const parts: PartEntry[] = [];
     for (const part of layout) parts.push(this.#parts.find(part, this.#options.compression) ?? (await this.#writePart(part)));
-    if (!final) return;
+    return parts;
+  }
+
+  async #publishScores(split_digests: readonly string[]): Promise<void> {
+    await this.#lock.assertHeld();
+    const splits = split_digests.map((digest) => this.#committedSplit(digest));
+    const parts = await this.#writeParts(layoutParts(splits));
     if (!(await this.#parts.arePublished(parts))) {
       await this.invalidate();
       await this.#parts.publish(parts);

@@ -30,7 +30,7 @@ describe("a full disk", () => {
     const { record, scores, rejects } = resultOf(split);
     await output.commitSplit(record, scores, rejects);
     symlinkSync("/dev/full", join(path, "_work", "parts", "writing.tmp"));
-    const publishing = output.publishScores([digestOf(split)], { final: true });
+    const publishing = output.publishScores([digestOf(split)]);
     await expect(publishing).rejects.toThrow(ResourceExhaustedError);
     await expect(publishing).rejects.toThrow(/writing\.tmp: the disk is full \(ENOSPC\)/);
     await output.close();

@@ -32,7 +32,7 @@ describe("an output folder", () => {
       await output.commitSplit(record, scores, rejects);
       expect(output.committed().get(record.split_digest)).toEqual(record);
     }
-    await output.publishScores(splits.map(digestOf), { final: true });
+    await output.publishScores(splits.map(digestOf));
     const ids: string[] = [];
     for await (const batch of output.readScores(["sample_id", "vig"], signal)) ids.push(...utf8Values(batch, "sample_id"));
     expect(ids).toEqual(utf8Values(scoresRows(0, 40), "sample_id"));
@@ -45,15 +45,17 @@ describe("an output folder", () => {
     const path = join(temporaryFolder(), "out");
     const output = await openOutputFolder(optionsFor(path));
     const staged = () => workFiles(path).filter((name) => name.endsWith(".scores.arrow")).length;
+    let numWritten = 0;
     for (const [i, split] of splits.entries()) {
       const { record, scores, rejects } = resultOf(split);
       await output.commitSplit(record, scores, rejects);
-      await output.publishScores(splits.slice(0, i + 1).map(digestOf), { final: false });
+      numWritten += await output.writeFullParts(splits.slice(numWritten, i + 1).map(digestOf));
     }
+    expect(numWritten).toBe(splits.length - 1);
     expect(staged()).toBe(1);
     expect(existsSync(join(path, "scores"))).toBe(false);
     expect(workFiles(path).some((name) => name.endsWith(".parquet"))).toBe(false);
-    await output.publishScores(splits.map(digestOf), { final: true });
+    await output.publishScores(splits.map(digestOf));
     expect(staged()).toBe(0);
     expect(readdirSync(join(path, "scores"))).toEqual(["part-00000.parquet", "part-00001.parquet"]);
     await output.close();
@@ -63,7 +65,7 @@ describe("an output folder", () => {
     const path = join(temporaryFolder(), "out");
     const output = await openOutputFolder(optionsFor(path));
     await output.commitSplit({ ...resultOf(splits[0]!).record }, emptyRecordBatch(scoresSchema), emptyRecordBatch(rejectsSchema));
-    await output.publishScores([digestOf(splits[0]!)], { final: true });
+    await output.publishScores([digestOf(splits[0]!)]);
     await output.close();
     expect(await column(join(path, "scores"), "vig")).toEqual([]);
     expect(await column(join(path, "rejects"), "code")).toEqual([]);
@@ -242,7 +244,7 @@ describe("an output folder", () => {
     const { record, scores, rejects } = resultOf(splits[0]!);
     const output = await openOutputFolder(optionsFor(path));
     await output.commitSplit(record, scores, rejects);
-    await output.publishScores([record.split_digest], { final: true });
+    await output.publishScores([record.split_digest]);
     for await (const batch of output.readScores(["token_vig", "num_tokens"], signal)) {
       expect(batch.schema.names).toEqual(["token_vig", "num_tokens"]);
       expect(columnData(batch, "num_tokens").values).toHaveLength(10);

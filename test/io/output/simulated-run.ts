@@ -61,14 +61,15 @@ export async function simulateRun(path: string, splits: readonly TestSplit[], mo
     await output.invalidate();
     const digests = splits.map(digestOf);
     let scored = 0;
+    let numWritten = 0;
     for (const [i, split] of splits.entries()) {
       if (output.committed().has(digests[i]!)) continue;
       const { record, scores, rejects } = resultOf(split);
       await output.commitSplit(record, scores, rejects);
       scored++;
-      await output.publishScores(digests.slice(0, i + 1), { final: false });
+      numWritten += await output.writeFullParts(digests.slice(numWritten, i + 1));
     }
-    await output.publishScores(digests, { final: true });
+    await output.publishScores(digests);
     await writeSelection(output);
     await output.finish({ splits: splits.length }, true);
     return scored;
