@@ -1,12 +1,12 @@
-#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node
+#!/usr/bin/env -S MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072 node
 "use strict";
 /*
  * Starts the command line: from src/ through tsx in a clone, and in a package that was packed without a build; else
  * from dist/.
  *
  * CommonJS on purpose: an ES module entry has used libuv's thread pool before its first line runs, and the pool's
- * size is read once, at first use. MALLOC_ARENA_MAX is read when a process starts, so the first line sets it; set here,
- * it reaches the processes that the run starts where this one was started otherwise. (docs/adr/0002-how-it-starts.md)
+ * size is read once, at first use. glibc's MALLOC_ variables are read when a process starts, so the first line sets
+ * them. (docs/adr/0002-how-it-starts.md)
  */
 const { existsSync } = require("node:fs");
 const os = require("node:os");
@@ -15,7 +15,6 @@ const { pathToFileURL } = require("node:url");
 const v8 = require("node:v8");
 
 process.env.UV_THREADPOOL_SIZE ??= String(Math.max(4, Math.min(64, os.availableParallelism() + 2)));
-process.env.MALLOC_ARENA_MAX ??= "2";
 // Garbage is collected early in every thread, so that memory depends neither on how long a run takes nor on the machine's.
 v8.setFlagsFromString("--max-semi-space-size=2");
 v8.setFlagsFromString("--heap-growing-percent=20");

@@ -37,7 +37,7 @@ export class WorkerProcess {
       execArgv: [...HEAP_OPTIONS, ...execArgv],
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc"],
-      env: { ...deviceEnvironment(device), ...process.env, MALLOC_ARENA_MAX: process.env["MALLOC_ARENA_MAX"] ?? "2" },
+      env: { ...deviceEnvironment(device), MALLOC_ARENA_MAX: "2", ...process.env },
     });
     this.#child.stderr?.on("data", (bytes: Buffer) => {
       this.#stderr = (this.#stderr + bytes.toString()).slice(-MAX_STDERR);

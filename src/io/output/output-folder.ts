@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import type { RecordBatch, Schema } from "apache-arrow";
 import { rejectsSchema } from "../../core/columns.ts";
-import { InternalError, PlanError, StageError } from "../../core/errors.ts";
+import { InternalError, StageError } from "../../core/errors.ts";
 import type { BegunShard, DatasetOptions, DatasetWriter, OutputFolder, RowCopyWriter, SplitRecord } from "../../core/output.ts";
 import { int32Column, projectColumns, withColumns } from "../../core/record-batch.ts";
 import { naming } from "../file-error.ts";
@@ -20,7 +20,7 @@ import { layoutParts, type PartLayout } from "./part-layout.ts";
 import { datasetsOf, describeDataset, filesOf, findDifferent, type PublishedFiles } from "./published-files.ts";
 import { recover, type Recovered } from "./recover.ts";
 import { FolderRowCopyWriter } from "./row-copy-writer.ts";
-import { assertSamePlan, readScoresPlan, type ScoresPlan, writeScoresPlan } from "./scores-plan.ts";
+import { agreeOnPlan, readScoresPlan, SPARK } from "./scores-plan.ts";
 import { PartRows } from "./split-rows.ts";
 import { StagedSplits } from "./staged-splits.ts";
 
@@ -41,8 +41,6 @@ export interface OutputFolderOptions {
 }
 
 const WORK = "_work";
-/** Below WORK: what integrations/spark/run.py keeps. */
-const SPARK = "spark";
 const SUCCESS = "_SUCCESS";
 const MANIFEST = "manifest.json";
 const DATASET_NAME = /^(selection|rejects)(@[0-9A-Za-z._-]+)?$/;
@@ -101,25 +99,6 @@ async function wipe(path: string, scored: readonly string[]): Promise<void> {
   for (const name of await namesIn(path)) if (name === "scores" || DATASET_NAME.test(name)) await remove(join(path, name));
   for (const name of ["journal.jsonl", ...scored, "parts", "datasets", "plan.json"]) await remove(join(path, WORK, name));
   await syncFolder(path);
-}
-
-/** Throws PlanError where the folder's scores were made by another plan, or by nobody knows what. */
-export async function agreeOnPlan(path: string, work: string, wanted: ScoresPlan, { writes }: { readonly writes: boolean }): Promise<void> {
-  const stored = await readScoresPlan(work);
-  if (stored) return assertSamePlan(path, stored, wanted);
-  if ((await namesIn(work)).includes(SPARK)) {
-    throw new PlanError(`${path} is written by Spark, whose rows no journal describes`, {
-      remedy:
-        "for other thresholds run integrations/spark/run.py again, for example with --set 'stages.quantile_threshold.top_percent=[30,50]', which scores nothing again; " +
-        "for a local run choose another folder (--set output.path=...)",
-    });
-  }
-  if ((await namesIn(path)).includes("scores")) {
-    throw new PlanError(`${join(path, "scores")} exists, but nothing in ${work} says what made it`, {
-      remedy: "choose another output path, or start over with --fresh, which removes it",
-    });
-  }
-  if (writes) await writeScoresPlan(work, wanted);
 }
 
 interface Opened {

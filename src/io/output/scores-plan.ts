@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PlanError } from "../../core/errors.ts";
 import { naming } from "../file-error.ts";
-import { writeAndSync } from "./durable-file.ts";
+import { namesIn, writeAndSync } from "./durable-file.ts";
 
 /** What the scores in a folder were made by: everything that changes one of them, and its hash. */
 export interface ScoresPlan {
@@ -11,6 +11,8 @@ export interface ScoresPlan {
 }
 
 const FILE = "plan.json";
+/** In the work folder: what integrations/spark/run.py keeps. */
+export const SPARK = "spark";
 /** Differences that a message lists. */
 const MAX_DIFFERENCES = 12;
 
@@ -35,6 +37,25 @@ export function readScoresPlan(work: string): Promise<ScoresPlan | undefined> {
       throw new PlanError(`${path} is damaged, so it is unknown what the scores in this folder were made by`, { cause: error, remedy: "start over with --fresh" });
     }
   });
+}
+
+/** Throws PlanError where the folder's scores were made by another plan, or by nobody knows what. */
+export async function agreeOnPlan(path: string, work: string, wanted: ScoresPlan, { writes }: { readonly writes: boolean }): Promise<void> {
+  const stored = await readScoresPlan(work);
+  if (stored) return assertSamePlan(path, stored, wanted);
+  if ((await namesIn(work)).includes(SPARK)) {
+    throw new PlanError(`${path} is written by Spark, whose rows no journal describes`, {
+      remedy:
+        "for other thresholds run integrations/spark/run.py again, for example with --set 'stages.quantile_threshold.top_percent=[30,50]', which scores nothing again; " +
+        "for a local run choose another folder (--set output.path=...)",
+    });
+  }
+  if ((await namesIn(path)).includes("scores")) {
+    throw new PlanError(`${join(path, "scores")} exists, but nothing in ${work} says what made it`, {
+      remedy: "choose another output path, or start over with --fresh, which removes it",
+    });
+  }
+  if (writes) await writeScoresPlan(work, wanted);
 }
 
 /** Throws PlanError naming every difference where the plans' hashes differ. */

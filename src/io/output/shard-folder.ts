@@ -8,8 +8,8 @@ import { CommittedSplits } from "./committed-splits.ts";
 import { makeFolder, namesIn, remove, writeAndSync } from "./durable-file.ts";
 import { Journal, type JournalEntry } from "./journal.ts";
 import { FolderLock } from "./lock.ts";
-import { agreeOnPlan, type OutputFolderOptions } from "./output-folder.ts";
-import { assertSamePlan, readScoresPlan, writeScoresPlan } from "./scores-plan.ts";
+import type { OutputFolderOptions } from "./output-folder.ts";
+import { agreeOnPlan, assertSamePlan, readScoresPlan, writeScoresPlan } from "./scores-plan.ts";
 import { StagedSplits } from "./staged-splits.ts";
 
 /**
