@@ -1,4 +1,4 @@
-import { type RecordBatch, type Binary, type Int32, Schema } from "apache-arrow";
+import { Binary, type Data, type Int32, makeData, type RecordBatch, Schema } from "apache-arrow";
 import { z } from "zod";
 import { BLUR_COLUMN } from "../core/columns.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
@@ -68,7 +68,7 @@ export function blur(config: BlurConfig, options: { readonly model: Model; reado
 class BlurOperator implements Operator {
   readonly #config: BlurConfig;
   readonly #model: Model;
-  readonly #pool: ThreadPool<BlurTask, Uint8Array>;
+  readonly #pool: ThreadPool<BlurTask, void>;
   readonly #numThreads: number;
 
   constructor(config: BlurConfig, model: Model, numThreads: number) {
@@ -79,37 +79,49 @@ class BlurOperator implements Operator {
   }
 
   async process({ samples, images }: Batch, { signal }: BatchContext): Promise<StageOutput> {
-    const views = images.numRows === 0 ? images : withoutSources(images);
-    const blurred = this.#config.at === "source" ? await this.#blurSources(images, signal) : await this.#blurViews(images, signal);
-    return { batch: { samples, images: withColumns(views, [BLUR_COLUMN], { pixels_blur: binaryColumn(blurred) }) }, rejects: [] };
+    const [views, blurred] = this.#config.at === "source" ? await this.#blurSources(images, signal) : [images, await this.#blurViews(images, signal)];
+    return { batch: { samples, images: withColumns(views, [BLUR_COLUMN], { pixels_blur: blurred }) }, rejects: [] };
   }
 
-  #blurViews(images: RecordBatch, signal: AbortSignal): Promise<Uint8Array[]> {
-    return mapConcurrently(rowsOf(images), this.#numThreads * 2, async (view) => this.#standIn(view, signal));
+  /** A column like `pixels`, written by the threads in place. */
+  async #blurViews(images: RecordBatch, signal: AbortSignal): Promise<Data<Binary>> {
+    const { valueOffsets, values } = columnData<Binary>(images, "pixels");
+    const [start, end] = [valueOffsets[0]!, valueOffsets[images.numRows]!];
+    const offsets = valueOffsets.slice(0, images.numRows + 1).map((offset) => offset - start);
+    const pixels = shared(values.subarray(start, end));
+    const blurred = new Uint8Array(new SharedArrayBuffer(end - start));
+    await mapConcurrently(rowsOf(images), this.#numThreads * 2, (view, row) => {
+      const at = [offsets[row]!, offsets[row + 1]!] as const;
+      return this.#blur({ ...view, data: pixels.subarray(...at) }, blurred.subarray(...at), signal);
+    });
+    return makeData({ type: new Binary(), length: images.numRows, nullCount: 0, valueOffsets: offsets, data: blurred });
   }
 
   /** Blurs each source once, then renders the views from it in the order of the table. */
-  async #blurSources(images: RecordBatch, signal: AbortSignal): Promise<Uint8Array[]> {
+  async #blurSources(images: RecordBatch, signal: AbortSignal): Promise<[views: RecordBatch, blurred: Data<Binary>]> {
     const sources = rowsOf(images).filter((row) => row.view === SOURCE_VIEW);
     const rendered = await mapConcurrently(sources, this.#numThreads * 2, async (source) => {
-      const blurredSource = { ...source, data: await this.#standIn(source, signal) };
-      return Promise.all(this.#model.views(source).map(async (plan) => (await renderView(blurredSource, plan)).data));
+      const blurred = new Uint8Array(new SharedArrayBuffer(source.data.length));
+      await this.#blur({ ...source, data: shared(source.data) }, blurred, signal);
+      return Promise.all(this.#model.views(source).map(async (plan) => (await renderView({ ...source, data: blurred }, plan)).data));
     });
-    return rendered.flat();
+    return [withoutSources(images), binaryColumn(rendered.flat())];
   }
 
-  async #standIn(image: Pixels, signal: AbortSignal): Promise<Uint8Array> {
+  /** Writes what stands for the image into `blurred`; both in memory that threads share. */
+  async #blur({ width, height, data: pixels }: Pixels, blurred: Uint8Array, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     switch (this.#config.stand_in) {
       case "gray":
-        return new Uint8Array(image.data.length).fill(128);
+        blurred.fill(128);
+        return;
       case "mean_color":
-        return meanColor(image.data);
+        blurred.set(meanColor(pixels));
+        return;
       case "gaussian": {
         const fraction = this.#config.sigma_fraction ?? DEFAULT_SIGMA_FRACTION;
-        const sigma = this.#config.sigma_px ?? fraction * Math.min(image.width, image.height);
-        // A message with a view into the batch would copy the whole column behind it: send the image alone.
-        return this.#pool.run({ pixels: image.data.slice(), width: image.width, height: image.height, sigma });
+        const sigma = this.#config.sigma_px ?? fraction * Math.min(width, height);
+        await this.#pool.run({ pixels, blurred, width, height, sigma });
       }
     }
   }
@@ -117,6 +129,14 @@ class BlurOperator implements Operator {
   close(): Promise<void> {
     return this.#pool.close();
   }
+}
+
+/** The bytes in memory that threads share, copied only where they are not there yet. */
+function shared(bytes: Uint8Array): Uint8Array {
+  if (bytes.buffer instanceof SharedArrayBuffer) return bytes;
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  copy.set(bytes);
+  return copy;
 }
 
 function rowsOf(images: RecordBatch): (Pixels & { readonly view: number })[] {
