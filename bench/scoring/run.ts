@@ -2,7 +2,7 @@
  * Speed of scoring, in one table a model from one run: the limit (bare session.run), this pipeline, and the loops that
  * people write in Python, on the same samples. Described in docs/models.md.
  *
- *   npm run bench:scoring -- [--python .venv/bin/python] [--rounds 3] [--samples 768] [--second-samples 16]
+ *   npm run bench:scoring -- [--python .venv/bin/python] [--rounds 3] [--samples 1024] [--second-samples 16]
  *
  * Two models: the shipped one, and one in the shape of SmolVLM-256M with random weights (bench/scoring/make_model.py makes
  * it under out/bench-models once; it needs --python). `--only demo|second` measures one of them.
@@ -33,7 +33,7 @@ import type { LimitPlan } from "./limit.ts";
 
 const { values: flags } = parseArgs({
   options: {
-    samples: { type: "string", default: "768" },
+    samples: { type: "string", default: "1024" },
     "second-samples": { type: "string", default: "16" },
     rounds: { type: "string", default: "3" },
     python: { type: "string", default: ".venv/bin/python" },
