@@ -100,11 +100,11 @@ export { anls, editDistance } from "./metrics/docvqa.ts";
 
 export { auc } from "./kernels/auc.ts";
 export { averageRanks } from "./kernels/average-ranks.ts";
+export { blurPixels } from "./kernels/blur-pixels.ts";
 export { gaussianBlur, gaussianWeights } from "./kernels/gaussian.ts";
 export { countActive, fillLossMask, keepsSample, type ThresholdGranularity } from "./kernels/loss-mask.ts";
 export { type PackedBatches, type PackOptions, packBatches } from "./kernels/pack-batches.ts";
 export { KthLargestSearch, type KthLargestOptions, LeadingDigitHistogram } from "./kernels/radix-quantile.ts";
 export { rankCorrelation } from "./kernels/rank-correlation.ts";
-export { recursiveGaussian } from "./kernels/recursive-gaussian.ts";
 export { tokenMean, tokenVig } from "./kernels/token-delta.ts";
 export { topPercentRank } from "./kernels/top-percent.ts";

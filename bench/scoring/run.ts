@@ -2,7 +2,7 @@
  * Speed of scoring, in one table a model from one run: the limit (bare session.run), this pipeline, and the loops that
  * people write in Python, on the same samples. Described in docs/models.md.
  *
- *   npm run bench:scoring -- [--python .venv/bin/python] [--rounds 3] [--samples 384] [--second-samples 16]
+ *   npm run bench:scoring -- [--python .venv/bin/python] [--rounds 3] [--samples 1024] [--second-samples 16]
  *
  * Two models: the shipped one, and one in the shape of SmolVLM-256M with random weights (bench/scoring/make_model.py makes
  * it under out/bench-models once; it needs --python). `--only demo|second` measures one of them.
@@ -23,6 +23,8 @@ import { makeHead } from "../../src/model/head-check.ts";
 import { familyFolderOf, loadModel } from "../../src/model/load-model.ts";
 import { modelConfig } from "../../src/model/model-config.ts";
 import { readModelFolder } from "../../src/model/model-folder.ts";
+import type { Resources } from "../../src/core/plan.ts";
+import { weightsOf } from "../../src/config/memory-estimate.ts";
 import { resolveResources } from "../../src/config/resources.ts";
 import { readImageSize } from "../../src/stages/image-decoding.ts";
 import { measureProcess } from "../measure-process.ts";
@@ -31,7 +33,7 @@ import type { LimitPlan } from "./limit.ts";
 
 const { values: flags } = parseArgs({
   options: {
-    samples: { type: "string", default: "384" },
+    samples: { type: "string", default: "1024" },
     "second-samples": { type: "string", default: "16" },
     rounds: { type: "string", default: "3" },
     python: { type: "string", default: ".venv/bin/python" },
@@ -69,7 +71,7 @@ async function writeAnnotations({ numSamples }: Case): Promise<string> {
 }
 
 /** Batches without padding: rows of one length only, as many as the token budget holds. */
-async function limitPlan({ model: path }: Case, annotations: string): Promise<LimitPlan & { readonly tokens: number; readonly samples: number }> {
+async function limitPlan({ model: path }: Case, annotations: string): Promise<LimitPlan & { readonly tokens: number; readonly samples: number; readonly resources: Resources }> {
   const config = modelConfig.parse({ path: resolve(path) });
   const model = await loadModel(config);
   const files = await readModelFolder(config.path, config.dtype);
@@ -107,6 +109,7 @@ async function limitPlan({ model: path }: Case, annotations: string): Promise<Li
     batches,
     tokens: answers.reduce((a, b) => a + b, 0),
     samples: answers.length,
+    resources: resolveResources({}, ["cpu"], { weights_bytes: await weightsOf(model) }),
   };
 }
 
@@ -127,7 +130,7 @@ async function* samplesOf(annotations: string): AsyncGenerator<{ readonly sample
 async function runLimit(plan: Awaited<ReturnType<typeof limitPlan>>): Promise<Row> {
   const path = join(folder, "limit.json");
   await writeFile(path, JSON.stringify(plan));
-  const { num_workers, num_threads } = resolveResources({}, ["cpu"]);
+  const { num_workers, num_threads } = plan.resources;
   const workers = Array.from({ length: num_workers }, (_, worker) =>
     spawn(process.execPath, ["--import", "tsx", "bench/scoring/limit.ts", path, String(worker), String(num_workers), String(num_threads)], { stdio: ["pipe", "pipe", "inherit"] }),
   );

@@ -15,6 +15,7 @@ import { topPercentTarget } from "../stages/quantile-threshold.ts";
 import { type BuiltStages, buildStages, flowSchemas, type SchemaStep, unreadModel } from "./build-stages.ts";
 import { canonicalDigest } from "./canonical-json.ts";
 import { libraryVersions } from "./library-versions.ts";
+import { weightsOf } from "./memory-estimate.ts";
 import type { PipelineConfig } from "./pipeline-config.ts";
 import { recordingSource } from "./recorded-source.ts";
 import { resolveResources } from "./resources.ts";
@@ -62,9 +63,9 @@ export interface ExaminedPlan {
 
 export async function examinePlan(config: PipelineConfig, { topPercents, sourceChange }: BuildPlanOptions = {}): Promise<ExaminedPlan> {
   const devices = devicesOf(config);
-  const resources = resolveResources(config.resources, devices);
   const modules = await loadStageModules(config.modules);
   const [model, opened] = await Promise.all([loadModel(config.model), openSource(config.source, path.sep)]);
+  const resources = resolveResources(config.resources, devices, { weights_bytes: await weightsOf(model) });
   const source = sourceChange ? sourceChange.apply(opened) : opened;
   const inference = new InferenceRecord(model.description);
   const stages = buildStages(config.stages, {

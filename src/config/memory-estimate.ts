@@ -28,9 +28,8 @@ const TYPICAL_IMAGE = { width: 640, height: 480 };
 
 /** Reads file sizes and config.json of the model's folder; no graph is opened. */
 export async function estimateMemory(model: Model, maxBatchTokens: number, resources: Resources): Promise<MemoryEstimate> {
-  const { path: folder, digests, max_length } = model.description;
-  const sizes = await Promise.all(Object.keys(digests).filter((file) => file.includes(".onnx")).map((file) => sizeOf(path.join(folder, file))));
-  const weights_bytes = sizes.reduce((sum, size) => sum + size, 0);
+  const { path: folder, max_length } = model.description;
+  const weights_bytes = await weightsOf(model);
   const { hidden, intermediate, heads } = await readShape(folder);
   const length = Math.min(max_length, TYPICAL_LENGTH);
   const activations_bytes = maxBatchTokens * 4 * (8 * hidden + 3 * intermediate + heads * length);
@@ -39,6 +38,12 @@ export async function estimateMemory(model: Model, maxBatchTokens: number, resou
   const pixels_bytes = resources.num_lanes * BATCHES_WITH_PIXELS * imagesInBatch(model, maxBatchTokens) * 2 * viewBytes(model);
   const main_bytes = MAIN_BASE_BYTES + pixels_bytes;
   return { worker_bytes, weights_bytes, activations_bytes, main_bytes, pixels_bytes, total_bytes: main_bytes + resources.num_workers * worker_bytes };
+}
+
+/** Bytes of all graphs and their external data. */
+export async function weightsOf({ description: { path: folder, digests } }: Model): Promise<number> {
+  const sizes = await Promise.all(Object.keys(digests).filter((file) => file.includes(".onnx")).map((file) => sizeOf(path.join(folder, file))));
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 async function sizeOf(file: string): Promise<number> {

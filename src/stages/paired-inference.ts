@@ -112,9 +112,8 @@ class PairedInferenceOperator implements Operator {
 
 function sequenceAt(samples: RecordBatch, row: number): Sequence {
   return {
-    // Copies: a view would send the whole column along to the worker.
-    input_ids: numericListValue<Int32Array>(columnData<List>(samples, "input_ids"), row)!.slice(),
-    answer_positions: numericListValue<Int32Array>(columnData<List>(samples, "answer_positions"), row)!.slice(),
+    input_ids: numericListValue<Int32Array>(columnData<List>(samples, "input_ids"), row)!,
+    answer_positions: numericListValue<Int32Array>(columnData<List>(samples, "answer_positions"), row)!,
     images: utf8ListValue(columnData<List>(samples, "images"), row),
   };
 }
@@ -130,8 +129,8 @@ function imageInputs(images: RecordBatch, split: SplitScope): ImageInput[] {
     const view = {
       width: width![row]!,
       height: height![row]!,
-      pixels: binaryValue(pixels, row).slice(),
-      pixels_blur: binaryValue(blurred, row).slice(),
+      pixels: binaryValue(pixels, row),
+      pixels_blur: binaryValue(blurred, row),
     };
     views.set(key, [...(views.get(key) ?? []), view]);
     sizes.set(key, { width: sourceWidth![row]!, height: sourceHeight![row]! });

@@ -105,12 +105,21 @@ describe("buildPlan", () => {
 
 describe("resolveResources", () => {
   it("keeps what is given, and divides the cores among the workers", () => {
-    expect(resolveResources({ num_workers: 3, num_threads: 5, num_lanes: 6 }, ["cpu"], 2)).toEqual({ num_workers: 3, num_threads: 5, num_lanes: 6 });
-    expect(resolveResources({}, ["cuda:0", "cuda:1"], 16)).toMatchObject({ num_workers: 2, num_threads: 8 });
+    expect(resolveResources({ num_workers: 3, num_threads: 5, num_lanes: 6 }, ["cpu"], { cores: 2 })).toEqual({ num_workers: 3, num_threads: 5, num_lanes: 6 });
+    expect(resolveResources({}, ["cuda:0", "cuda:1"], { cores: 16 })).toMatchObject({ num_workers: 2, num_threads: 8 });
     for (const cores of [1, 2, 3, 4, 8, 64]) {
-      const { num_workers, num_threads, num_lanes } = resolveResources({}, ["cpu"], cores);
-      expect(num_workers * num_threads).toBeLessThanOrEqual(Math.max(1, cores));
-      expect(num_lanes % num_workers).toBe(0);
+      for (const weights_bytes of [20e6, 1e9]) {
+        const { num_workers, num_threads, num_lanes } = resolveResources({}, ["cpu"], { cores, weights_bytes });
+        expect(num_workers * num_threads).toBeLessThanOrEqual(Math.max(1, cores));
+        expect(num_lanes % num_workers).toBe(0);
+      }
     }
+  });
+
+  it("gives a small model a process for each core", () => {
+    expect(resolveResources({}, ["cpu"], { cores: 2, weights_bytes: 20e6 })).toMatchObject({ num_workers: 2, num_threads: 1 });
+    expect(resolveResources({}, ["cpu"], { cores: 64, weights_bytes: 20e6 })).toMatchObject({ num_workers: 16, num_threads: 4 });
+    expect(resolveResources({}, ["cpu"], { cores: 8, weights_bytes: 1e9 })).toMatchObject({ num_workers: 2, num_threads: 4 });
+    expect(resolveResources({}, ["cpu"], { cores: 8 })).toMatchObject({ num_workers: 2, num_threads: 4 });
   });
 });

@@ -68,18 +68,27 @@ function unpack(bytes: Uint8Array, start: number, width: number, count: number, 
     return;
   }
   const mask = (1 << width) - 1;
-  let buffer = 0;
-  let numBits = 0;
-  let at = start;
-  for (let i = 0; i < count; i++) {
-    while (numBits < width) {
-      buffer |= bytes[at++]! << numBits;
-      numBits += 8;
+  const words = littleEndianWords(bytes, start, Math.ceil((count * width) / 8));
+  let word = words[0]!;
+  let bit = 0;
+  for (let i = 0, next = 1; i < count; i++) {
+    let value = word >>> bit;
+    bit += width;
+    if (bit >= 32) {
+      bit -= 32;
+      word = words[next++]!;
+      // The number's upper bits, if it lies across the two words.
+      if (bit > 0) value |= word << (width - bit);
     }
-    into[offset + i] = buffer & mask;
-    buffer >>>= width;
-    numBits -= width;
+    into[offset + i] = value & mask;
   }
+}
+
+/** Aligned, with at least one word behind the last byte. */
+function littleEndianWords(bytes: Uint8Array, start: number, length: number): Uint32Array {
+  const words = new Uint32Array((length >> 2) + 2);
+  new Uint8Array(words.buffer).set(bytes.subarray(start, start + length));
+  return words;
 }
 
 /** The first `count` numbers as one bit-packed run, or one repeated run where all are equal. `width` is 0 to 24 bits. */
@@ -98,22 +107,41 @@ export function encodeRun(value: number, count: number, width: number): Uint8Arr
 function encodePacked(values: Small, count: number, width: number): Uint8Array {
   const numGroups = (count + 7) >> 3;
   const header = varint(numGroups * 2 + 1);
+  const packed = width === 1 ? packBits(values, count) : packWords(values, count, width);
   const bytes = new Uint8Array(header.length + numGroups * width);
   bytes.set(header);
-  let at = header.length;
-  let buffer = 0;
-  let numBits = 0;
-  for (let i = 0; i < count; i++) {
-    buffer |= values[i]! << numBits;
-    numBits += width;
-    while (numBits >= 8) {
-      bytes[at++] = buffer & 255;
-      buffer >>>= 8;
-      numBits -= 8;
-    }
-  }
-  if (numBits > 0) bytes[at] = buffer & 255;
+  bytes.set(packed.subarray(0, numGroups * width), header.length);
   return bytes;
+}
+
+function packBits(values: Small, count: number): Uint8Array {
+  const bytes = new Uint8Array((count + 7) >> 3);
+  const whole = count & ~7;
+  for (let i = 0; i < whole; i += 8) {
+    bytes[i >> 3] =
+      values[i]! | (values[i + 1]! << 1) | (values[i + 2]! << 2) | (values[i + 3]! << 3) | (values[i + 4]! << 4) | (values[i + 5]! << 5) | (values[i + 6]! << 6) | (values[i + 7]! << 7);
+  }
+  for (let i = whole; i < count; i++) bytes[i >> 3]! |= values[i]! << (i & 7);
+  return bytes;
+}
+
+/** Filled up with zeros. */
+function packWords(values: Small, count: number, width: number): Uint8Array {
+  const words = new Uint32Array((((count + 7) >> 3) * width + 3) >> 2);
+  let word = 0;
+  let bit = 0;
+  let at = 0;
+  for (let i = 0; i < count; i++) {
+    const value = values[i]!;
+    word |= value << bit;
+    bit += width;
+    if (bit < 32) continue;
+    words[at++] = word;
+    bit -= 32;
+    word = bit > 0 ? value >>> (width - bit) : 0;
+  }
+  if (bit > 0) words[at] = word;
+  return new Uint8Array(words.buffer);
 }
 
 function isConstant(values: Small, count: number): boolean {
