@@ -23,7 +23,6 @@ export interface ChatTemplate {
 export function folderTemplate(source: string, tokenizer: TextTokenizer, placeholder: string): ChatTemplate {
   const template = parse(source);
   const wantsParts = /\[\s*['"]type['"]\s*\]|\.type\b|['"]type['"]\s*,|get\(\s*['"]type['"]/.test(source);
-  const { bos, eos, unk, pad } = tokenizer.special;
   return {
     name: "folder",
     writes_beginning: false,
@@ -33,14 +32,7 @@ export function folderTemplate(source: string, tokenizer: TextTokenizer, placeho
         role,
         content: wantsParts ? contentParts(content) : content.replaceAll(IMAGE_PLACEHOLDER, placeholder),
       }));
-      return template.render({
-        messages: turns,
-        add_generation_prompt: prompt_answer,
-        bos_token: bos,
-        eos_token: eos,
-        unk_token: unk,
-        pad_token: pad,
-      });
+      return template.render({ ...tokenizer.named, messages: turns, add_generation_prompt: prompt_answer });
     },
   };
 }

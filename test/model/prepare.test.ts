@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -104,6 +104,18 @@ describe("chat templates of a folder", () => {
   test("without a generation prompt the answer's beginning is searched for", async () => {
     const plain = "{{ bos_token }}{% for m in messages %}{{ m['role'] | upper }}: {{ m['content'] }}{{ eos_token }}{% endfor %}";
     const prepared = (await prepareWith(plain, answered("a cat"))) as Prepared;
+    expect(prepared.token_text.join("")).toBe("a cat</s>");
+  });
+
+  test("a template finds every token that the folder names", async () => {
+    const path = join(folder, "tokenizer_config.json");
+    const stored = readFileSync(path, "utf8");
+    writeFileSync(path, JSON.stringify({ ...(JSON.parse(stored) as object), image_token: { content: "<image>" }, extra_special_tokens: { sep_token: "</s>" } }));
+    const named =
+      "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}{% for part in m['content'] %}{% if part['type'] == 'image' %}{{ image_token }}{% else %}{{ part['text'] }}{% endif %}{% endfor %}{{ '\n' }}" +
+      "{% else %}{{ m['content'][0]['text'] + sep_token }}{% endif %}{% endfor %}{% if none_token is defined %}no{% endif %}";
+    const prepared = (await prepareWith(named, answered("a cat"))) as Prepared;
+    writeFileSync(path, stored);
     expect(prepared.token_text.join("")).toBe("a cat</s>");
   });
 
