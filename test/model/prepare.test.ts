@@ -119,6 +119,18 @@ describe("chat templates of a folder", () => {
     expect(prepared.token_text.join("")).toBe("a cat</s>");
   });
 
+  test("a template that writes the date writes the same one on any day", async () => {
+    const dated = "{{ strftime_now('%d %b %Y') }}{% for m in messages %}{{ m['role'] + ' ' + m['content'] }}</s>{% endfor %}{% if add_generation_prompt %}assistant {% endif %}";
+    const fixed = dated.replace("{{ strftime_now('%d %b %Y') }}", "26 Jul 2024");
+    expect(await prepareWith(dated, answered("a cat"))).toEqual(await prepareWith(fixed, answered("a cat")));
+  });
+
+  test("white space at an answer's beginning belongs to it where the template opens answers in another way than it prompts", async () => {
+    const other = "{% for m in messages %}{{ m['role'] + ' \n' + m['content'] }}</s>{% endfor %}{% if add_generation_prompt %}assistant\n{% endif %}";
+    const prepared = (await prepareWith(other, answered("  a cat"))) as Prepared;
+    expect(prepared.token_text.join("")).toBe("  a cat</s>");
+  });
+
   test("white space behind an end of turn is not supervised", async () => {
     const lines = "{{ bos_token }}{% for m in messages %}{{ m['role'] }}\n{{ m['content'] }}</s>\n{% endfor %}{% if add_generation_prompt %}assistant\n{% endif %}";
     const prepared = (await prepareWith(lines, answered("a cat"))) as Prepared;
