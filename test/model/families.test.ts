@@ -136,10 +136,10 @@ test.each([
   expect(model.views({ width: 2048, height: 1536 })[0]!.size).toEqual({ width: 1024, height: 1024 });
 });
 
-test("LLaVA with SigLIP's processor, which has no centre crop, keeps the whole image", async () => {
+test.each(["SiglipImageProcessor", "ViTImageProcessor"])("LLaVA with %s, which has no centre crop, keeps the whole image", async (image_processor_type) => {
   copyOf("llava");
-  const siglip = { image_processor_type: "SiglipImageProcessor", size: { height: 56, width: 56 }, resample: 3 };
-  writeFileSync(join(folder, "preprocessor_config.json"), JSON.stringify(siglip));
+  const settings = { image_processor_type, size: { height: 56, width: 56 }, resample: 3 };
+  writeFileSync(join(folder, "preprocessor_config.json"), JSON.stringify(settings));
   const [view] = (await loadModel({ path: folder })).views({ width: 90, height: 64 });
   expect(view).toEqual({ steps: [{ op: "resize", width: 56, height: 56, kernel: "bicubic" }], size: { width: 56, height: 56 } });
 });
