@@ -47,6 +47,7 @@ describe("prepare with the LLaVA v1 template", () => {
   test.each([
     ["an image without placeholder", sample([{ role: "user", content: "hi" }, { role: "assistant", content: "hi" }]), "image_without_placeholder"],
     ["a placeholder without image", sample([QUESTION, { role: "assistant", content: "hi" }], []), "placeholder_without_image"],
+    ["a placeholder in an answer", sample([{ role: "user", content: "hi" }, { role: "assistant", content: "<image> it is" }]), "placeholder_without_image"],
     ["no answer", sample([QUESTION]), "empty_answer"],
   ] as const)("rejects %s", (_, bad, code) => {
     expect(model.prepare(bad, [])).toMatchObject({ code });

@@ -143,7 +143,8 @@ function convert(fields: RecordFields, config: LlavaJsonConfig): Omit<Sample, "s
 }
 
 function truncated(file: InputFile, offset: number): StageError {
-  return new StageError(`${file.path} is truncated: it ends at byte ${file.num_bytes}, inside what begins at byte ${offset}`, {
+  const where = offset >= file.num_bytes ? "without the ] of its array" : `inside what begins at byte ${offset}`;
+  return new StageError(`${file.path} is truncated: it ends at byte ${file.num_bytes}, ${where}`, {
     remedy: "restore the file; every split before it is kept",
   });
 }
