@@ -27,7 +27,7 @@ export const llavaJsonConfig = z
     max_image_bytes: maxImageBytesOption,
     ...scanLimitOptions,
   })
-  .describe("Records with `conversations` or `messages` and the images' paths, as LLaVA and its successors publish them.");
+  .describe("Records with `conversations` or `messages` and the images' paths (`image`, `images`, or in parts of messages), as LLaVA and its successors publish them.");
 
 export type LlavaJsonConfig = z.output<typeof llavaJsonConfig>;
 

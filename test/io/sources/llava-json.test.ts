@@ -63,6 +63,15 @@ describe("llava_json", () => {
     expect(samples.map((sample) => [sample.images, sample.source])).toEqual([[["a.png", "b.png"], "mix"], [[], ""], [[], "t"]]);
   });
 
+  it("refuses an image_root that is a file", async () => {
+    const folder = temporaryFolder();
+    const annotations = join(folder, "train.json");
+    writeFileSync(annotations, JSON.stringify([record("a")]));
+    const source = await openLlavaJson(llavaJsonConfig.parse({ kind: "llava_json", annotations, image_root: annotations }));
+    const [split] = await splitsOf(source);
+    await expect((await readSplit(source, split!)).readImage("a.png")).rejects.toThrow(/image_root .* is a file, not a folder/);
+  });
+
   it("takes images that parts of messages name", async () => {
     const asked = (part: object) => [{ role: "user", content: [part, { type: "text", text: "What?" }] }, { role: "assistant", content: "A cat." }];
     const { samples, rejects } = await readAll(await sourceOf(JSON.stringify([
