@@ -9,7 +9,7 @@ export const REJECT_CODES = {
   bad_turn_order: "User and assistant turns must alternate, beginning with the user and ending with the assistant: reorder or drop turns.",
   empty_answer: "No assistant turn has any text: there is nothing to score.",
   image_without_placeholder: "More images than <image> placeholders: add a placeholder or drop the image.",
-  placeholder_without_image: "More <image> placeholders than images: add the image or drop the placeholder.",
+  placeholder_without_image: "More <image> placeholders than images, or one in an answer: add the image or drop the placeholder.",
   too_many_images: "The model's family takes fewer images in one sample: split the sample or use another model.",
   image_not_found: "The image file does not exist under image_root: restore it or correct the path.",
   image_path_outside_root: "The image path leaves image_root (.., absolute, URL or link): move the image inside.",

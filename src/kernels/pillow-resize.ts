@@ -137,16 +137,25 @@ function resizeColumns(pixels: Uint8Array, width: number, { starts, counts, weig
 /** Half a unit, so that the shift rounds. */
 const HALF = 1 << (PRECISION_BITS - 1);
 
-/** The pixel that holds each output pixel's centre. */
 function nearest(pixels: Uint8Array, width: number, height: number, outWidth: number, outHeight: number): Uint8Array {
   const out = new Uint8Array(outWidth * outHeight * 3);
-  const columns = Int32Array.from({ length: outWidth }, (_, x) => 3 * Math.min(width - 1, Math.floor((x + 0.5) * (width / outWidth))));
+  const [columns, rows] = [nearestPlaces(width, outWidth), nearestPlaces(height, outHeight)];
   for (let y = 0; y < outHeight; y++) {
-    const row = Math.min(height - 1, Math.floor((y + 0.5) * (height / outHeight))) * width * 3;
     for (let x = 0; x < outWidth; x++) {
-      const from = row + columns[x]!;
+      const from = (rows[y]! * width + columns[x]!) * 3;
       out.set(pixels.subarray(from, from + 3), (y * outWidth + x) * 3);
     }
   }
   return out;
+}
+
+/** The input pixel that holds each output pixel's centre; Pillow adds step to step, and its rounding errors with them. */
+function nearestPlaces(length: number, outLength: number): Int32Array {
+  const step = length / outLength;
+  let centre = step / 2;
+  return Int32Array.from({ length: outLength }, () => {
+    const place = Math.min(length - 1, Math.floor(centre));
+    centre += step;
+    return place;
+  });
 }

@@ -66,10 +66,16 @@ function promptOf(messages: readonly Message[], turn: number, answered: string, 
   const prompt = template.render(messages.slice(0, turn), true);
   if (template.prompts_answer && answered.startsWith(prompt)) return prompt;
   const before = template.render(messages.slice(0, turn), false);
-  const begin = answered.startsWith(before) ? answered.indexOf(messages[turn]!.content.trim(), before.length) : -1;
+  const begin = answered.startsWith(before) ? placeOf(messages[turn]!.content, answered, before.length) : -1;
   const found = begin < 0 ? prompt : answered.slice(0, begin);
   if (!template.prompts_answer) return found.trimEnd();
   return withoutSpace(found) === withoutSpace(prompt) ? found : prompt;
+}
+
+/** Where the answer stands from `start` on; templates may trim it. */
+function placeOf(answer: string, text: string, start: number): number {
+  const exact = text.indexOf(answer, start);
+  return exact < 0 ? text.indexOf(answer.trim(), start) : exact;
 }
 
 function withoutSpace(text: string): string {

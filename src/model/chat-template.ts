@@ -21,9 +21,9 @@ export interface ChatTemplate {
  * one is read off the template's source. `placeholder` is what stands for an image in templates over plain text.
  */
 export function folderTemplate(source: string, tokenizer: TextTokenizer, placeholder: string): ChatTemplate {
-  const template = parse(source);
+  // The library's own strftime_now can't be replaced by a variable of that name.
+  const template = parse(source.replaceAll("strftime_now", "fixed_date"));
   const wantsParts = /\[\s*['"]type['"]\s*\]|\.type\b|['"]type['"]\s*,|get\(\s*['"]type['"]/.test(source);
-  const { bos, eos, unk, pad } = tokenizer.special;
   return {
     name: "folder",
     writes_beginning: false,
@@ -33,16 +33,18 @@ export function folderTemplate(source: string, tokenizer: TextTokenizer, placeho
         role,
         content: wantsParts ? contentParts(content) : content.replaceAll(IMAGE_PLACEHOLDER, placeholder),
       }));
-      return template.render({
-        messages: turns,
-        add_generation_prompt: prompt_answer,
-        bos_token: bos,
-        eos_token: eos,
-        unk_token: unk,
-        pad_token: pad,
-      });
+      return template.render({ ...tokenizer.named, fixed_date: fixedDate, messages: turns, add_generation_prompt: prompt_answer });
     },
   };
+}
+
+/** Templates of Llama 3.2 and others write today's date: a run that goes on tomorrow would score other prompts. Llama's own stand-in: 26 July 2024. */
+const FIXED_DATE: Readonly<Record<string, string>> = {
+  "%Y": "2024", "%y": "24", "%m": "07", "%B": "July", "%b": "Jul", "%d": "26", "%A": "Friday", "%a": "Fri", "%H": "00", "%M": "00", "%S": "00", "%%": "%",
+};
+
+function fixedDate(format: string): string {
+  return format.replaceAll(/%./g, (directive) => FIXED_DATE[directive] ?? directive);
 }
 
 function parse(source: string): Template {

@@ -43,6 +43,9 @@ export function prepareSample(sample: Sample, imageSizes: readonly ImageSize[], 
 }
 
 function countImages({ images, messages }: Sample, { max_images }: Family): PrepareReject | undefined {
+  const shown = messages.findIndex(({ role, content }) => role === "assistant" && content.includes(IMAGE_PLACEHOLDER));
+  // An image's place in an answer would be scored as if the model had to write it.
+  if (shown >= 0) return { code: "placeholder_without_image", message: `turn ${shown + 1}, an answer, has an <image> placeholder: images stand in questions` };
   const placeholders = messages.reduce((sum, { content }) => sum + content.split(IMAGE_PLACEHOLDER).length - 1, 0);
   const found = `${placeholders} <image> placeholders, ${images.length} images`;
   if (placeholders < images.length) return { code: "image_without_placeholder", message: found };

@@ -9,6 +9,8 @@ export interface TokenizerConfig {
 /** Text to ids and back, as the model folder's tokenizer.json says. */
 export interface TextTokenizer {
   readonly special: { readonly bos: string; readonly eos: string; readonly unk: string; readonly pad: string };
+  /** Every token that the folder names, as templates know it: bos_token, image_token, ... */
+  readonly named: Readonly<Record<string, string>>;
   /** Special tokens stand for themselves in `text`; nothing is added around it. */
   readonly encode: (text: string) => number[];
   /** As `encode`, with the beginning-of-sequence tokens that the tokenizer puts first, unless the text has them. */
@@ -32,6 +34,7 @@ export function createTokenizer(tokenizerJson: object, config: TokenizerConfig):
   const prefix = addedPrefix(tokenizer);
   return {
     special,
+    named: namedTokens(config),
     encode,
     encodeSequence(text) {
       const starts = special.bos !== "" && text.startsWith(special.bos);
@@ -60,6 +63,12 @@ export function tokenText(value: unknown): string {
   if (typeof value === "string") return value;
   if (typeof value === "object" && value !== null && "content" in value) return String(value.content);
   return "";
+}
+
+function namedTokens(config: TokenizerConfig): Record<string, string> {
+  const all = { ...config, ...(config["extra_special_tokens"] as object | undefined) };
+  const named = Object.entries(all).filter(([name]) => name.endsWith("_token"));
+  return Object.fromEntries(named.map(([name, value]) => [name, tokenText(value)]).filter(([, text]) => text !== ""));
 }
 
 /** The ids that the tokenizer's post-processor puts before a text. */

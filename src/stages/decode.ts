@@ -46,7 +46,7 @@ interface View extends Pixels {
 export function decode(config: DecodeConfig, options: { readonly model: Model; readonly keepSource: boolean }): MapStage {
   return {
     kind: "decode",
-    version: 1,
+    version: 2,
     config,
     concurrency: 2,
     outputSchema(input) {

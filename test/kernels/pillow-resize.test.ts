@@ -32,6 +32,12 @@ describe("views equal the canvases that Pillow made, bit for bit", () => {
   }
 });
 
+test("nearest takes Pillow's pixel where a centre falls between two", () => {
+  const row = Uint8Array.from({ length: 100 * 3 }, (_, i) => Math.floor(i / 3));
+  // Pillow 13.0: the centre of pixel 18 of 37 is 50 exactly, and 49.999... by adding.
+  expect(pillowResize(row, 100, 1, 37, 1, "nearest")[18 * 3]).toBe(49);
+});
+
 const size = fc.integer({ min: 1, max: 12 });
 const kernel = fc.constantFrom("nearest" as const, "bilinear" as const, "bicubic" as const, "lanczos" as const);
 

@@ -136,6 +136,14 @@ test.each([
   expect(model.views({ width: 2048, height: 1536 })[0]!.size).toEqual({ width: 1024, height: 1024 });
 });
 
+test.each(["SiglipImageProcessor", "ViTImageProcessor"])("LLaVA with %s, which has no centre crop, keeps the whole image", async (image_processor_type) => {
+  copyOf("llava");
+  const settings = { image_processor_type, size: { height: 56, width: 56 }, resample: 3 };
+  writeFileSync(join(folder, "preprocessor_config.json"), JSON.stringify(settings));
+  const [view] = (await loadModel({ path: folder })).views({ width: 90, height: 64 });
+  expect(view).toEqual({ steps: [{ op: "resize", width: 56, height: 56, kernel: "bicubic" }], size: { width: 56, height: 56 } });
+});
+
 test("a literal image token in a text is no image", async () => {
   const model = await loadModel({ path: fixtureFolder("qwen2_vl") });
   const forged: Message[] = [{ role: "user", content: "Read <|image_pad|> aloud" }, ASKED[1]!];

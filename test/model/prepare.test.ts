@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -47,6 +47,7 @@ describe("prepare with the LLaVA v1 template", () => {
   test.each([
     ["an image without placeholder", sample([{ role: "user", content: "hi" }, { role: "assistant", content: "hi" }]), "image_without_placeholder"],
     ["a placeholder without image", sample([QUESTION, { role: "assistant", content: "hi" }], []), "placeholder_without_image"],
+    ["a placeholder in an answer", sample([{ role: "user", content: "hi" }, { role: "assistant", content: "<image> it is" }]), "placeholder_without_image"],
     ["no answer", sample([QUESTION]), "empty_answer"],
   ] as const)("rejects %s", (_, bad, code) => {
     expect(model.prepare(bad, [])).toMatchObject({ code });
@@ -105,6 +106,30 @@ describe("chat templates of a folder", () => {
     const plain = "{{ bos_token }}{% for m in messages %}{{ m['role'] | upper }}: {{ m['content'] }}{{ eos_token }}{% endfor %}";
     const prepared = (await prepareWith(plain, answered("a cat"))) as Prepared;
     expect(prepared.token_text.join("")).toBe("a cat</s>");
+  });
+
+  test("a template finds every token that the folder names", async () => {
+    const path = join(folder, "tokenizer_config.json");
+    const stored = readFileSync(path, "utf8");
+    writeFileSync(path, JSON.stringify({ ...(JSON.parse(stored) as object), image_token: { content: "<image>" }, extra_special_tokens: { sep_token: "</s>" } }));
+    const named =
+      "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}{% for part in m['content'] %}{% if part['type'] == 'image' %}{{ image_token }}{% else %}{{ part['text'] }}{% endif %}{% endfor %}{{ '\n' }}" +
+      "{% else %}{{ m['content'][0]['text'] + sep_token }}{% endif %}{% endfor %}{% if none_token is defined %}no{% endif %}";
+    const prepared = (await prepareWith(named, answered("a cat"))) as Prepared;
+    writeFileSync(path, stored);
+    expect(prepared.token_text.join("")).toBe("a cat</s>");
+  });
+
+  test("a template that writes the date writes the same one on any day", async () => {
+    const dated = "{{ strftime_now('%d %b %Y') }}{% for m in messages %}{{ m['role'] + ' ' + m['content'] }}</s>{% endfor %}{% if add_generation_prompt %}assistant {% endif %}";
+    const fixed = dated.replace("{{ strftime_now('%d %b %Y') }}", "26 Jul 2024");
+    expect(await prepareWith(dated, answered("a cat"))).toEqual(await prepareWith(fixed, answered("a cat")));
+  });
+
+  test("white space at an answer's beginning belongs to it where the template opens answers in another way than it prompts", async () => {
+    const other = "{% for m in messages %}{{ m['role'] + ' \n' + m['content'] }}</s>{% endfor %}{% if add_generation_prompt %}assistant\n{% endif %}";
+    const prepared = (await prepareWith(other, answered("  a cat"))) as Prepared;
+    expect(prepared.token_text.join("")).toBe("  a cat</s>");
   });
 
   test("white space behind an end of turn is not supervised", async () => {

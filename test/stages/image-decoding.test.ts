@@ -85,6 +85,17 @@ describe("images that work", () => {
     expect([...(await decoded(bytes)).data]).toEqual([10, 20, 30]);
   });
 
+  it("CMYK becomes what Pillow makes of it, through no colour profile", async () => {
+    // Written by Pillow: 8 x 8 pixels of CMYK (10, 200, 60, 40).
+    const bytes = Buffer.from(
+      "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwACAQEBAQECAQEBAgICAgIEAwICAgIFBAQDBAYFBgYGBQYGBgcJCAYHCQcGBggLCAkKCgoKCgYICwwLCgwJCgoK/8AAFAgACAAIBEMRAE0RAFkRAEsRAP/EAB8AAAEFAQEBAQEBAAAAAAAAAAABAgMEBQYHCAkKC//EALUQAAIBAwMCBAMFBQQEAAABfQECAwAEEQUSITFBBhNRYQcicRQygZGhCCNCscEVUtHwJDNicoIJChYXGBkaJSYnKCkqNDU2Nzg5OkNERUZHSElKU1RVVldYWVpjZGVmZ2hpanN0dXZ3eHl6g4SFhoeIiYqSk5SVlpeYmZqio6Slpqeoqaqys7S1tre4ubrCw8TFxsfIycrS09TV1tfY2drh4uPk5ebn6Onq8fLz9PX29/j5+v/aAA4EQwBNAFkASwAAPwD91K/Nuv0Mr9XK/9k=",
+      "base64",
+    );
+    const { data } = await decoded(bytes);
+    expect(data).toHaveLength(192);
+    expect([...data.slice(0, 3)]).toEqual([207, 46, 164]);
+  });
+
   it("EXIF orientation is applied, or not, as asked", async () => {
     const turned = await raw(20, 10).jpeg().withMetadata({ orientation: 6 }).toBuffer();
     expect(await readImageSize(turned, limits)).toEqual({ width: 10, height: 20 });

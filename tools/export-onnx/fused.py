@@ -64,8 +64,8 @@ def check_config(config):
         raise SystemExit(f"--fused knows the decoders {', '.join(DECODERS)}; this is {config.model_type}. Export without --fused")
     if config.hidden_act != "silu":
         raise SystemExit(f"--fused knows the activation silu; this is {config.hidden_act}. Export without --fused")
-    if head_width(config) % 8:
-        raise SystemExit(f"--fused needs attention heads of a multiple of 8; these are {head_width(config)} wide. Export without --fused")
+    if head_width(config) % 16:  # what GroupQueryAttention's rotary embedding takes
+        raise SystemExit(f"--fused needs attention heads of a multiple of 16; these are {head_width(config)} wide. Export without --fused")
     if len(set(getattr(config, "layer_types", None) or [])) > 1:
         raise SystemExit("--fused knows no decoders whose layers differ in their attention. Export without --fused")
 

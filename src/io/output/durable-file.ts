@@ -13,7 +13,14 @@ import { crashPoint } from "./crash-point.ts";
 export const TEMPORARY_SUFFIX = ".tmp";
 
 export function makeFolder(path: string): Promise<unknown> {
-  return naming("create", path, () => mkdir(path, { recursive: true }));
+  return naming("create", path, () => mkdir(path, { recursive: true }).catch((error: unknown) => explainMissing(path, error)));
+}
+
+/** On a read-only file system a recursive mkdir says that the path does not exist; a plain one says why. */
+async function explainMissing(path: string, error: unknown): Promise<unknown> {
+  if ((error as NodeJS.ErrnoException).code !== "ENOENT" || dirname(path) === path) throw error;
+  await mkdir(dirname(path)).catch((reason: NodeJS.ErrnoException) => reason.code !== "EEXIST" && explainMissing(dirname(path), reason));
+  return mkdir(path);
 }
 
 /** Writes and fsyncs a file under a temporary name, then renames it. */

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { open, realpath } from "node:fs/promises";
+import { open, realpath, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
 import type { ImageReject } from "../../core/stage.ts";
 import { PlanError } from "../../core/errors.ts";
@@ -51,11 +51,14 @@ export class ImageFolder {
   }
 
   async #findRoot(): Promise<string> {
+    const remedy = "correct source.image_root";
     try {
-      return await realpath(this.#root);
+      const root = await realpath(this.#root);
+      if ((await stat(root)).isDirectory()) return root;
     } catch (error) {
-      throw new PlanError(`image_root ${this.#root} can't be opened: ${(error as Error).message}`, { cause: error, remedy: "correct source.image_root" });
+      throw new PlanError(`image_root ${this.#root} can't be opened: ${(error as Error).message}`, { cause: error, remedy });
     }
+    throw new PlanError(`image_root ${this.#root} is a file, not a folder`, { remedy });
   }
 }
 

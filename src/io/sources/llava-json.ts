@@ -27,7 +27,7 @@ export const llavaJsonConfig = z
     max_image_bytes: maxImageBytesOption,
     ...scanLimitOptions,
   })
-  .describe("Records with `conversations` or `messages` and the images' paths, as LLaVA and its successors publish them.");
+  .describe("Records with `conversations` or `messages` and the images' paths (`image`, `images`, or in parts of messages), as LLaVA and its successors publish them.");
 
 export type LlavaJsonConfig = z.output<typeof llavaJsonConfig>;
 
@@ -143,7 +143,8 @@ function convert(fields: RecordFields, config: LlavaJsonConfig): Omit<Sample, "s
 }
 
 function truncated(file: InputFile, offset: number): StageError {
-  return new StageError(`${file.path} is truncated: it ends at byte ${file.num_bytes}, inside what begins at byte ${offset}`, {
+  const where = offset >= file.num_bytes ? "without the ] of its array" : `inside what begins at byte ${offset}`;
+  return new StageError(`${file.path} is truncated: it ends at byte ${file.num_bytes}, ${where}`, {
     remedy: "restore the file; every split before it is kept",
   });
 }

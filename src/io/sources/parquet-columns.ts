@@ -60,8 +60,9 @@ export function readColumns({ id, images, turns, source, pass_through }: ColumnM
   return [...new Set([id, images, turns, source, ...pass_through].filter((name) => name !== undefined))];
 }
 
+/** Also as categories: what pandas, Polars and pyarrow write of a column with few values. */
 function isText(type: DataType): boolean {
-  return DataType.isUtf8(type) || DataType.isLargeUtf8(type);
+  return DataType.isUtf8(type) || DataType.isLargeUtf8(type) || (DataType.isDictionary(type) && isText(type.dictionary as DataType));
 }
 
 function isBytes(type: DataType): boolean {
@@ -69,7 +70,7 @@ function isBytes(type: DataType): boolean {
 }
 
 function isListOf(type: DataType, item: (type: DataType) => boolean): boolean {
-  return (DataType.isList(type) || DataType.isLargeList(type)) && item((type.children)[0]!.type as DataType);
+  return (DataType.isList(type) || DataType.isLargeList(type) || DataType.isFixedSizeList(type)) && item((type.children)[0]!.type as DataType);
 }
 
 function isImage(type: DataType): boolean {

@@ -227,7 +227,7 @@ function keepImages(images: SplitImages, cells: Record<string, unknown>, mapping
 function asPairs(turns: unknown, num_images: number): { messages: unknown[]; source: unknown } | undefined {
   if (!Array.isArray(turns) || turns.length === 0) return undefined;
   const pairs = turns as Record<string, unknown>[];
-  if (!pairs.every((pair) => "user" in pair && "assistant" in pair)) return undefined;
+  if (!pairs.every((pair) => pair !== null && "user" in pair && "assistant" in pair)) return undefined;
   const has_placeholder = pairs.some(({ user }) => typeof user === "string" && user.includes(IMAGE_PLACEHOLDER));
   const front = has_placeholder ? "" : `${IMAGE_PLACEHOLDER}\n`.repeat(num_images);
   const messages = pairs.flatMap(({ user, assistant }, i) => [

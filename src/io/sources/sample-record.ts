@@ -51,13 +51,23 @@ export function toSample(record: RecordFields, images: readonly string[], option
   return findTurnProblem(messages) ?? { source: sourceName(record, images, options), images, messages };
 }
 
-/** The keys under `image` or `images`: a string, a list of strings, or nothing. */
+/** The keys under `image` or `images`: a string, a list of strings, or nothing; without either, those that parts of messages name. */
 export function imageKeys(record: RecordFields): string[] | RecordProblem {
-  const value = record.image ?? record.images;
+  const value = record.image ?? record.images ?? partImages(record.conversations ?? record.messages);
   if (value === undefined || value === null || value === "") return [];
   const keys: unknown[] = Array.isArray(value) ? value : [value];
   for (const key of keys) if (typeof key !== "string" || key === "") return malformed(`image is ${show(key)}, not a path`);
   return keys as string[];
+}
+
+/** Images as `{type: "image", image: path}` and `{type: "image_url", image_url: {url: path}}` name them. */
+function partImages(turns: unknown): unknown[] {
+  const contents = Array.isArray(turns) ? turns.map((turn) => (turn as { content?: unknown } | null)?.content) : [];
+  const parts = contents.flatMap((content) => (Array.isArray(content) ? (content as ({ image?: unknown; image_url?: unknown } | null)[]) : []));
+  return parts.flatMap((part) => {
+    const named = part?.image ?? part?.image_url;
+    return named === undefined || named === null ? [] : [(named as { url?: unknown }).url ?? named];
+  });
 }
 
 /** The id as the input has it, a string or a number; undefined where there is none. */

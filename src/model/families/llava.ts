@@ -36,7 +36,8 @@ export function llavaView(folder: FamilyFolder, size: ImageSize): ViewPlan {
   const plan = new StepPlan(size);
   if (square) plan.padToSquare(meanColor(scaling.mean));
   if (flag("do_resize", true)) plainResize(plan, sizeSetting(settings["size"]) ?? { shortest_edge: 224 }, kernel);
-  if (flag("do_center_crop", true)) {
+  // SigLIP's and ViT's processors know no crop, CLIP's and LLaVA's crop unless told not to.
+  if (flag("do_center_crop", !/^(Siglip|ViT)/.test(String(settings["image_processor_type"])))) {
     const crop = squareSetting(settings["crop_size"]) ?? { height: 224, width: 224 };
     plan.centerCrop({ width: crop.width!, height: crop.height! });
   }

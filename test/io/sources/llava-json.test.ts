@@ -63,6 +63,35 @@ describe("llava_json", () => {
     expect(samples.map((sample) => [sample.images, sample.source])).toEqual([[["a.png", "b.png"], "mix"], [[], ""], [[], "t"]]);
   });
 
+  it("refuses an image_root that is a file", async () => {
+    const folder = temporaryFolder();
+    const annotations = join(folder, "train.json");
+    writeFileSync(annotations, JSON.stringify([record("a")]));
+    const source = await openLlavaJson(llavaJsonConfig.parse({ kind: "llava_json", annotations, image_root: annotations }));
+    const [split] = await splitsOf(source);
+    await expect((await readSplit(source, split!)).readImage("a.png")).rejects.toThrow(/image_root .* is a file, not a folder/);
+  });
+
+  it("takes images that parts of messages name", async () => {
+    const asked = (part: object) => [{ role: "user", content: [part, { type: "text", text: "What?" }] }, { role: "assistant", content: "A cat." }];
+    const { samples, rejects } = await readAll(await sourceOf(JSON.stringify([
+      { id: "a", messages: asked({ type: "image", image: "a.png" }) },
+      { id: "b", messages: asked({ type: "image_url", image_url: { url: "b.png" } }) },
+      { id: "c", images: ["c.png"], messages: asked({ type: "image", image: "not this" }) },
+      { id: "d", messages: asked({ type: "image", image: 7 }) },
+    ])));
+    expect(samples.map((sample) => sample.images)).toEqual([["a.png"], ["b.png"], ["c.png"]]);
+    expect(rejects).toMatchObject([{ sample_id: "d", code: "malformed_record" }]);
+  });
+
+  it("keeps whole-number ids apart that no number holds", async () => {
+    const long = (id: string) => JSON.stringify(record("LONG")).replace('"LONG"', id);
+    const quoted = JSON.stringify(record("q", { note: '{"id": 12345678901234567890}' }));
+    const { samples, rejects } = await readAll(await sourceOf(`[${long("9007199254740993")}, ${long("9007199254740992")}, ${long("-12345678901234567890123")}, ${quoted}]`));
+    expect(rejects).toEqual([]);
+    expect(ids(samples)).toEqual(["9007199254740993", "9007199254740992", "-12345678901234567890123", "q"]);
+  });
+
   it("names the data set as configured", async () => {
     const text = JSON.stringify([record("a", { kind: "k", source: "s" }), record("b", { image: "coco/train2017/b.jpg" }), record("c")]);
     const sources = async (options: object) => (await readAll(await sourceOf(text, options))).samples.map((sample) => sample.source);
@@ -161,7 +190,7 @@ describe("llava_json", () => {
       expect((await readSplit(source, splits[1]!)).samples).toHaveLength(2);
       const reading = readSplit(source, splits[2]!);
       await expect(reading).rejects.toThrow(StageError);
-      await expect(reading).rejects.toThrow(/train\.json is truncated: it ends at byte \d+, inside what begins at byte \d+/);
+      await expect(reading).rejects.toThrow(/train\.json is truncated: it ends at byte \d+, (inside what begins at byte \d+|without the \] of its array)/);
     }
   });
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { PlanError, StageError } from "../../../src/core/errors.ts";
 import { openParquetSource, parquetSourceConfig } from "../../../src/io/sources/parquet-source.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
-import { Binary, Float64, Int32, Int64, list, struct, Utf8, writeParquetFixture } from "./parquet-fixture.ts";
+import { Binary, Dictionary, Float64, Int32, Int64, list, struct, Utf8, writeParquetFixture } from "./parquet-fixture.ts";
 import { readAll, readSplit, splitsOf } from "./read-all.ts";
 
 const image = struct({ bytes: new Binary(), path: new Utf8() });
@@ -58,6 +58,16 @@ describe("parquet", () => {
     const at_once = await Promise.all(splits.toReversed().map((split) => readSplit(source, split)));
     expect(at_once.map(({ samples }) => samples).reverse()).toEqual(in_order);
     expect(await splitsOf(await open(path, { split_samples: 5 }))).toEqual(splits);
+  });
+
+  it("reads categories as text, and a turn that is null as a reject", async () => {
+    const path = join(temporaryFolder(), "a.parquet");
+    const broken = { ...row(1), conversations: [null, null] };
+    const category = new Dictionary(new Utf8(), new Int32());
+    writeParquetFixture(path, { ...types, source: category }, [{ ...row(0), source: "vqa" }, broken, { ...row(2), source: "caption" }, { ...row(3), source: "vqa" }], 2);
+    const { samples, rejects } = await readAll(await open(path));
+    expect(samples.map(({ source }) => source)).toEqual(["vqa", "caption", "vqa"]);
+    expect(rejects).toMatchObject([{ sample_id: "r1", code: "malformed_record", message: expect.stringContaining("turn 0 is null") as string }]);
   });
 
   it("passes further columns through", async () => {

@@ -25,7 +25,13 @@ class Vision(nn.Module):
         return self.projector(chosen).float()
 
 
+TOWERS = ("clip_vision_model", "siglip_vision_model")
+
+
 def vision_graph(model):
+    tower = model.config.vision_config.model_type
+    if tower not in TOWERS:  # Pixtral's: images of any size, and a mask that can't be traced
+        raise SystemExit(f"the vision tower {tower} is not supported; these are: {', '.join(TOWERS)}")
     return image_graph(Vision(model), model.config.vision_config.image_size)
 
 
