@@ -2,8 +2,9 @@
 
 usage: torch_loops.py DIR [--samples 96]
 
-DIR is what make_model.py wrote, with the exported model in DIR/model; the weights are random ones of the same shape. Pixels and token ids are made before the
-clock starts, so image decoding, blur and tokenisation are NOT in these numbers. Prints one JSON object a row.
+DIR is what make_model.py wrote, with the exported model in DIR/model; the weights are random ones of the same shape. Pixels
+and token ids are made before the clock starts, so image decoding, blur and tokenisation are NOT in these numbers. Prints one
+JSON object a row.
 """
 
 import argparse
