@@ -47,9 +47,8 @@ export function renderPlan({ plan, steps, selection, memory, card, input }: Prin
   ].join("\n");
 }
 
-function workerText({ worker_bytes, weights_bytes, activations_bytes }: MemoryEstimate): string {
-  const isOnCard = worker_bytes < weights_bytes + activations_bytes;
-  return `${formatBytes(worker_bytes)} (${isOnCard ? "its weights are on the device" : `weights ${formatBytes(weights_bytes)}, a batch ${formatBytes(activations_bytes)}`})`;
+function workerText({ worker_bytes, on_device, weights_bytes, activations_bytes }: MemoryEstimate): string {
+  return `${formatBytes(worker_bytes)} (${on_device ? "its weights are on the device" : `weights ${formatBytes(weights_bytes)}, a batch ${formatBytes(activations_bytes)}`})`;
 }
 
 /** What the number of processes was chosen from. */

@@ -8,6 +8,8 @@ import type { Model } from "../model/contract.ts";
 export interface MemoryEstimate {
   /** One inference process on the host: itself, and where it computes on the processor weights and activations of one batch. */
   readonly worker_bytes: number;
+  /** Weights and activations are on a device. */
+  readonly on_device: boolean;
   readonly weights_bytes: number;
   readonly activations_bytes: number;
   /** The main process: pixels and rows in flight, Parquet encoders, the process itself. */
@@ -42,7 +44,7 @@ export async function estimateMemory(model: Model, maxBatchTokens: number, resou
 
   const pixels_bytes = resources.num_lanes * BATCHES_WITH_PIXELS * imagesInBatch(model, maxBatchTokens) * 2 * viewBytes(model);
   const main_bytes = MAIN_BASE_BYTES + pixels_bytes;
-  return { worker_bytes, weights_bytes, activations_bytes, main_bytes, pixels_bytes, total_bytes: main_bytes + resources.num_workers * worker_bytes };
+  return { worker_bytes, on_device: !onCpu, weights_bytes, activations_bytes, main_bytes, pixels_bytes, total_bytes: main_bytes + resources.num_workers * worker_bytes };
 }
 
 /**

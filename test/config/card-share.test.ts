@@ -2,10 +2,11 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { cardText } from "../../src/cli/plan-page.ts";
 import { examinePlan } from "../../src/config/build-plan.ts";
 import { shareCard } from "../../src/config/card-share.ts";
 import { loadConfig } from "../../src/config/load-config.ts";
-import { estimateCardProcess } from "../../src/config/memory-estimate.ts";
+import { estimateCardProcess, estimateMemory } from "../../src/config/memory-estimate.ts";
 import type { Model } from "../../src/model/contract.ts";
 import { smallestOf } from "../../src/model/card-memory.ts";
 
@@ -41,6 +42,22 @@ describe("shareCard", () => {
     const bytes = await estimateCardProcess(model, 8192);
     expect(await estimateCardProcess(model, 24576)).toBeGreaterThan(bytes);
     expect(await estimateCardProcess({ ...model, description: { ...model.description, dtype: "fp32" } }, 8192)).toBeGreaterThan(bytes);
+  });
+});
+
+describe("what a plan says", () => {
+  it("names the card, a process and the choice", () => {
+    expect(cardText({ card_bytes: 85.5e9, process_bytes: 21.6e9, num_processes: 2 })).toBe("85.5 GB, a process takes up to 21.6 GB: 2 by default");
+    expect(cardText({ process_bytes: 21.6e9, num_processes: 1 })).toMatch(/nvidia-smi does not say.*one by default/);
+  });
+
+  it("counts no weights on the host where a device holds them", async () => {
+    const file = path.join(root, "pipelines", "select.yaml");
+    const { config } = await loadConfig(file, { overrides: [`model.path=${fixture}`], environment: {} });
+    const { model, plan } = await examinePlan(config);
+    const [onCpu, onDevice] = await Promise.all([true, false].map((cpu) => estimateMemory(model, 8_000_000, plan.resources, cpu)));
+    expect(onCpu!.worker_bytes).toBeGreaterThan(onCpu!.weights_bytes + onCpu!.activations_bytes);
+    expect(onDevice!.worker_bytes).toBeLessThan(onDevice!.activations_bytes);
   });
 });
 
