@@ -7,6 +7,7 @@ import { describeTokens } from "../doctor/describe-tokens.ts";
 import type { Trial } from "../engine/try-samples.ts";
 import { type Colors, printable } from "./colors.ts";
 import { formatDuration, formatNats, formatShort } from "./format-numbers.ts";
+import { cardText } from "./plan-page.ts";
 import { shortPath } from "./summary.ts";
 
 /** Tokens that a sample's line shows. */
@@ -14,7 +15,7 @@ const TOKENS_SHOWN = 5;
 const SAMPLES_SHOWN = 8;
 
 /** What `pipeline doctor` prints. */
-export function renderDoctor({ plan, model: loaded, scorerReport }: ExaminedPlan, trial: Trial, colors: Colors): string {
+export function renderDoctor({ plan, model: loaded, card, scorerReport }: ExaminedPlan, trial: Trial, colors: Colors): string {
   const model = plan.describeModel();
   const report = scorerReport();
   const { num_workers, num_threads } = plan.resources;
@@ -25,6 +26,7 @@ export function renderDoctor({ plan, model: loaded, scorerReport }: ExaminedPlan
   if (report !== undefined) {
     const head = report.head.kind === "answer_rows" ? "answer rows only" : `full logits${report.head.reason ? `: ${report.head.reason}` : ""}`;
     lines.push(line("provider", `${report.execution_provider}, ${num_workers} process(es) of ${num_threads} thread(s); head: ${head}`));
+    if (card !== undefined) lines.push(line("card", cardText(card)));
     lines.push(...report.placement.map((placed) => line("placed", placementText(placed))));
     for (const graph of report.graphs) {
       lines.push(line("graph", colors.bold(graph.name)), `           in   ${withoutPast(graph.inputs)}`, `           out  ${graph.outputs.join(", ")}`);

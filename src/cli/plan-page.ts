@@ -1,5 +1,6 @@
 import type { Field, Schema } from "apache-arrow";
 import type { SchemaStep } from "../config/build-stages.ts";
+import type { CardShare } from "../config/card-share.ts";
 import type { MemoryEstimate } from "../config/memory-estimate.ts";
 import { imagesSchema } from "../core/columns.ts";
 import type { Plan } from "../core/plan.ts";
@@ -14,10 +15,11 @@ export interface PrintedPlan {
   readonly steps: readonly SchemaStep[];
   readonly selection: Schema;
   readonly memory: MemoryEstimate;
+  readonly card?: CardShare;
   readonly input: { readonly num_splits: number; readonly num_records: number };
 }
 
-export function renderPlan({ plan, steps, selection, memory, input }: PrintedPlan, colors: Colors): string {
+export function renderPlan({ plan, steps, selection, memory, card, input }: PrintedPlan, colors: Colors): string {
   const { num_lanes, num_workers, num_threads } = plan.resources;
   const model = plan.describeModel();
   const line = (label: string, text: string): string => `${label.padEnd(11)}${text}`;
@@ -28,7 +30,8 @@ export function renderPlan({ plan, steps, selection, memory, input }: PrintedPla
     line("blur", Object.entries(plan.blur).map(([key, value]) => `${key} ${String(value)}`).join("; ")),
     line("output", `${shortPath(plan.output.path)} (${plan.output.compression})`),
     line("resources", `${num_workers} inference process(es) of ${num_threads} thread(s), ${num_lanes} split(s) at once`),
-    line("memory", `about ${formatBytes(memory.total_bytes)}: main process ${formatBytes(memory.main_bytes)} (pixels ${formatBytes(memory.pixels_bytes)}), each inference process ${formatBytes(memory.worker_bytes)} (weights ${formatBytes(memory.weights_bytes)}, a batch ${formatBytes(memory.activations_bytes)})`),
+    ...(card ? [line("card", cardText(card))] : []),
+    line("memory", `about ${formatBytes(memory.total_bytes)}: main process ${formatBytes(memory.main_bytes)} (pixels ${formatBytes(memory.pixels_bytes)}), each inference process ${workerText(memory)}`),
     line("hashes", `scores ${plan.scores_hash.slice(0, 12)}, plan ${plan.plan_hash.slice(0, 12)}`),
     "",
     colors.bold("phase 1: scores (split by split; each is committed and never scored again)"),
@@ -42,6 +45,16 @@ export function renderPlan({ plan, steps, selection, memory, input }: PrintedPla
     `  ${"-> selection/".padEnd(17)} ${columns(selection.fields)}`,
     "",
   ].join("\n");
+}
+
+function workerText({ worker_bytes, on_device, weights_bytes, activations_bytes }: MemoryEstimate): string {
+  return `${formatBytes(worker_bytes)} (${on_device ? "its weights are on the device" : `weights ${formatBytes(weights_bytes)}, a batch ${formatBytes(activations_bytes)}`})`;
+}
+
+/** What the number of processes was chosen from. */
+export function cardText({ card_bytes, process_bytes, num_processes }: CardShare): string {
+  const each = `a process takes up to ${formatBytes(process_bytes)}`;
+  return card_bytes === undefined ? `of unknown size (nvidia-smi does not say), ${each}: one by default` : `${formatBytes(card_bytes)}, ${each}: ${num_processes} by default`;
 }
 
 /** What a stage adds to and takes from the two tables. */
@@ -64,7 +77,7 @@ function columns(fields: readonly Field[]): string {
   return fields.map((field) => `${field.name} ${String(field.type)}${field.nullable ? "?" : ""}`).join(", ");
 }
 
-export function planAsData({ plan, steps, selection, memory, input }: PrintedPlan): Record<string, unknown> {
+export function planAsData({ plan, steps, selection, memory, card, input }: PrintedPlan): Record<string, unknown> {
   const fields = (schema: Schema): unknown => schema.fields.map((field) => ({ name: field.name, type: String(field.type), nullable: field.nullable }));
   return {
     name: plan.name,
@@ -76,6 +89,7 @@ export function planAsData({ plan, steps, selection, memory, input }: PrintedPla
     output: { path: plan.output.path, compression: plan.output.compression },
     resources: plan.resources,
     memory,
+    ...(card ? { card } : {}),
     phases: [
       { name: "scores", stages: steps.map(({ kind, schema }) => ({ kind, samples: fields(schema.samples), images: fields(schema.images) })) },
       { name: "selection", stages: [plan.threshold, plan.mask].map(({ kind, config }) => ({ kind, config })) },

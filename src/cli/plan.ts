@@ -21,17 +21,17 @@ export const planVerb: Verb<PlanVerbOptions> = {
     return withExamples(command, ["pipeline plan pipelines/select.yaml", "pipeline plan pipelines/select.yaml --json | jq .memory"]);
   },
   async run(shell, options, [file]) {
-    const [{ loadConfig }, { examinePlan }, { estimateMemory }, { planAsData, renderPlan }] = await Promise.all([
+    const [{ loadConfig }, { devicesOf, examinePlan }, { estimateMemory }, { planAsData, renderPlan }] = await Promise.all([
       import("../config/load-config.ts"),
       import("../config/build-plan.ts"),
       import("../config/memory-estimate.ts"),
       import("./plan-page.ts"),
     ]);
     const { config } = await loadConfig(file!, { overrides: options.set, environment: shell.env });
-    const { plan, model, steps, selection } = await examinePlan(config);
-    const memory = await estimateMemory(model, config.stages.paired_inference.max_batch_tokens, plan.resources);
+    const { plan, model, steps, selection, card } = await examinePlan(config);
+    const memory = await estimateMemory(model, config.stages.paired_inference.max_batch_tokens, plan.resources, devicesOf(config).every((device) => device === "cpu"));
     const input = await interruptible((signal) => countInput(plan, signal), () => undefined);
-    const printed: PrintedPlan = { plan, steps, selection, memory, input };
+    const printed: PrintedPlan = { plan, steps, selection, memory, input, ...(card ? { card } : {}) };
     shell.stdout.write(options.json ? `${JSON.stringify(planAsData(printed), null, 2)}\n` : renderPlan(printed, colorsFor(shell.stdout, shell, options)));
     return EXIT_CODE.done;
   },

@@ -65,9 +65,9 @@ function samplesLines({ counts }: RunSummary): string[] {
 }
 
 /** Host and device apart: a device that waits shows as time beside the model or without work. */
-function inferenceLine({ session_ms, host_ms, idle_ms }: InferenceStatistics): string {
+function inferenceLine({ num_processes, session_ms, host_ms, idle_ms }: InferenceStatistics): string {
   const all = session_ms + host_ms + idle_ms;
-  return row("inference", `${formatShare(session_ms, all)} inside the model (${formatDuration(session_ms)}), ${formatShare(host_ms, all)} preparing its inputs, ${formatShare(idle_ms, all)} without work`);
+  return row("inference", `${formatShare(session_ms, all)} inside the model (${formatDuration(session_ms)}), ${formatShare(host_ms, all)} preparing its inputs, ${formatShare(idle_ms, all)} without work; ${num_processes} process(es)`);
 }
 
 function selectionLines({ target, tau, counts }: SelectionSummary, colors: Colors): string[] {

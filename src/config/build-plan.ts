@@ -8,12 +8,14 @@ import { openOutputFolder } from "../io/output/output-folder.ts";
 import { openShardFolder } from "../io/output/shard-folder.ts";
 import { openSource, sourceIdentity } from "../io/sources/open-source.ts";
 import type { ModelDescription, ScorerReport, ScoreStatistics } from "../model/contract.ts";
+import { deviceClass } from "../model/device.ts";
 import { type LoadedModel, loadModel } from "../model/load-model.ts";
 import { describeBlur } from "../stages/blur.ts";
 import { packInferenceBatches } from "../stages/inference-batches.ts";
 import { topPercentTarget } from "../stages/quantile-threshold.ts";
 import { type BuiltStages, buildStages, flowSchemas, type SchemaStep, unreadModel } from "./build-stages.ts";
 import { canonicalDigest } from "./canonical-json.ts";
+import { type CardShare, shareCard } from "./card-share.ts";
 import { libraryVersions } from "./library-versions.ts";
 import { weightsOf } from "./memory-estimate.ts";
 import type { PipelineConfig } from "./pipeline-config.ts";
@@ -57,6 +59,8 @@ export interface ExaminedPlan {
   readonly model: LoadedModel;
   readonly steps: readonly SchemaStep[];
   readonly selection: Schema;
+  /** On CUDA: how a card is shared where the configuration does not say. */
+  readonly card?: CardShare;
   /** What the loaded model said of itself; undefined before a stage has been opened. */
   readonly scorerReport: () => ScorerReport | undefined;
 }
@@ -65,8 +69,9 @@ export async function examinePlan(config: PipelineConfig, { topPercents, sourceC
   const devices = devicesOf(config);
   const modules = await loadStageModules(config.modules);
   const [model, opened] = await Promise.all([loadModel(config.model), openSource(config.source, path.sep)]);
-  const resources = resolveResources(config.resources, devices, { weights_bytes: await weightsOf(model) });
   const source = sourceChange ? sourceChange.apply(opened) : opened;
+  const card = devices.every((device) => deviceClass(device) === "cuda") ? await shareCard(model, config.stages.paired_inference.max_batch_tokens) : undefined;
+  const resources = resolveResources(config.resources, devices, card ? { processes_per_device: card.num_processes } : { weights_bytes: await weightsOf(model) });
   const inference = new InferenceRecord(model.description);
   const stages = buildStages(config.stages, {
     modules,
@@ -74,7 +79,7 @@ export async function examinePlan(config: PipelineConfig, { topPercents, sourceC
     devices,
     resources,
     onStatistics: (statistics) => inference.add(statistics),
-    onScorer: (scorer) => (inference.report = scorer.report),
+    onScorer: ({ report }) => inference.opened(report, resources.num_workers),
   });
   const { scores: schema, steps, selection } = flowSchemas(stages, source.schema);
   const canonical = canonicalPlan(config, { model: model.description, stages, modules, scores: schema.samples, sourceChange });
@@ -108,7 +113,7 @@ export async function examinePlan(config: PipelineConfig, { topPercents, sourceC
     versions,
     warnings: model.warnings.map((message) => ({ code: "model", message })),
   };
-  return { plan, model, steps, selection, scorerReport: () => inference.report };
+  return { plan, model, steps, selection, ...(card ? { card } : {}), scorerReport: () => inference.report };
 }
 
 /** How large a view of a common photograph is: what a sigma in pixels of the model's view is a part of. */
@@ -120,16 +125,22 @@ function viewSize(model: LoadedModel): Readonly<Record<string, number>> {
 /** Collects what the scorer says while the run goes on. */
 class InferenceRecord {
   report: ScorerReport | undefined;
-  statistics: InferenceStatistics = { session_ms: 0, host_ms: 0, idle_ms: 0, num_positions: 0, num_padding: 0 };
+  statistics: InferenceStatistics = { num_processes: 0, session_ms: 0, host_ms: 0, idle_ms: 0, num_positions: 0, num_padding: 0 };
   readonly #model: ModelDescription;
 
   constructor(model: ModelDescription) {
     this.#model = model;
   }
 
+  opened(report: ScorerReport, num_processes: number): void {
+    this.report = report;
+    this.statistics = { ...this.statistics, num_processes };
+  }
+
   add({ session_ms, host_ms, idle_ms, num_positions, num_padding }: ScoreStatistics): void {
     const sum = this.statistics;
     this.statistics = {
+      num_processes: sum.num_processes,
       session_ms: sum.session_ms + session_ms,
       host_ms: sum.host_ms + host_ms,
       idle_ms: sum.idle_ms + idle_ms,
@@ -178,7 +189,7 @@ function canonicalPlan(config: PipelineConfig, { model, stages, modules, scores,
         // What the description does not hold in its resolved form.
         ...without(config.model, ["path", "device", "dtype", "max_length", "template"]),
         // cpu, cuda and webgpu differ in the last bits; cuda:0 and cuda:1 do not.
-        device_classes: [...new Set(devicesOf(config).map((device) => device.split(":")[0]!))].sort(),
+        device_classes: [...new Set(devicesOf(config).map(deviceClass))].sort(),
       },
       stages: stages.map.map(stageEntry),
       schema: scores.fields.map((field) => `${field.name}: ${String(field.type)}${field.nullable ? " | null" : ""}`),

@@ -60,7 +60,7 @@ The codes are in [rejects](rejects.md).
 | \`words\` | words with the highest and the lowest mean VIG |
 | \`warnings\` | as the run showed them |
 | \`files\` | sha256 and size of every Parquet file beside it |
-| \`inference\` | time inside session.run, positions, padding |
+| \`inference\` | processes, time inside session.run, positions, padding |
 | \`shards\`, \`spark\` | where they did the scoring: each shard's run, host and time; Spark's version, master and tasks |
 | \`versions\` | this tool, Node, libraries that can change a number or a byte |
 

@@ -6,8 +6,10 @@ import { IMAGE_PLACEHOLDER } from "../core/sample.ts";
 import type { Model } from "../model/contract.ts";
 
 export interface MemoryEstimate {
-  /** One inference process: weights, activations of one batch, the process itself. */
+  /** One inference process on the host: itself, and where it computes on the processor weights and activations of one batch. */
   readonly worker_bytes: number;
+  /** Weights and activations are on a device. */
+  readonly on_device: boolean;
   readonly weights_bytes: number;
   readonly activations_bytes: number;
   /** The main process: pixels and rows in flight, Parquet encoders, the process itself. */
@@ -20,27 +22,43 @@ const MB = 1e6;
 /** Node with onnxruntime loaded; Node with Arrow, sharp and the Parquet encoders loaded and one row group buffered. */
 const WORKER_BASE_BYTES = 90 * MB;
 const MAIN_BASE_BYTES = 300 * MB;
+/** A process on CUDA with the kernels loaded; and what it holds for each value of a layer in float16 (a 7B model, batches of 8192). */
+const CARD_BASE_BYTES = 1000 * MB;
+const CARD_BYTES_PER_VALUE = 12;
+/** On the host, where weights and activations are on a card. */
+const DEVICE_WORKER_BYTES = 1000 * MB;
 /** Batches that may hold pixels at once in a lane: two each in decode, blur and inference. */
 const BATCHES_WITH_PIXELS = 6;
 /** Attention scores are held for sequences up to this length; longer ones come few at a time. */
 const TYPICAL_LENGTH = 1024;
 const TYPICAL_IMAGE = { width: 640, height: 480 };
 
-/** Reads file sizes and config.json of the model's folder; no graph is opened. */
-export async function estimateMemory(model: Model, maxBatchTokens: number, resources: Resources): Promise<MemoryEstimate> {
+/** Reads file sizes and config.json of the model's folder; no graph is opened. On a card: what the host holds. */
+export async function estimateMemory(model: Model, maxBatchTokens: number, resources: Resources, onCpu = true): Promise<MemoryEstimate> {
   const { path: folder, max_length } = model.description;
   const weights_bytes = await weightsOf(model);
   const { hidden, intermediate, heads } = await readShape(folder);
   const length = Math.min(max_length, TYPICAL_LENGTH);
   const activations_bytes = maxBatchTokens * 4 * (8 * hidden + 3 * intermediate + heads * length);
-  const worker_bytes = WORKER_BASE_BYTES + weights_bytes + activations_bytes;
+  const worker_bytes = onCpu ? WORKER_BASE_BYTES + weights_bytes + activations_bytes : DEVICE_WORKER_BYTES;
 
   const pixels_bytes = resources.num_lanes * BATCHES_WITH_PIXELS * imagesInBatch(model, maxBatchTokens) * 2 * viewBytes(model);
   const main_bytes = MAIN_BASE_BYTES + pixels_bytes;
-  return { worker_bytes, weights_bytes, activations_bytes, main_bytes, pixels_bytes, total_bytes: main_bytes + resources.num_workers * worker_bytes };
+  return { worker_bytes, on_device: !onCpu, weights_bytes, activations_bytes, main_bytes, pixels_bytes, total_bytes: main_bytes + resources.num_workers * worker_bytes };
 }
 
-/** Bytes of all graphs and their external data. */
+/**
+ * Device memory of one inference process on CUDA: at least what was measured (docs/gpu.md). onnxruntime's arena grows by
+ * doubling and never shrinks, so it holds several times what a batch needs.
+ */
+export async function estimateCardProcess(model: Model, maxBatchTokens: number): Promise<number> {
+  const { path: folder, dtype } = model.description;
+  const { hidden, intermediate } = await readShape(folder);
+  const bytesPerValue = dtype === "fp16" ? CARD_BYTES_PER_VALUE : 2 * CARD_BYTES_PER_VALUE;
+  return (await weightsOf(model)) + CARD_BASE_BYTES + maxBatchTokens * bytesPerValue * (8 * hidden + 3 * intermediate);
+}
+
+/** Bytes of the graphs that are loaded, weights among them. */
 export async function weightsOf({ description: { path: folder, digests } }: Model): Promise<number> {
   const sizes = await Promise.all(Object.keys(digests).filter((file) => file.includes(".onnx")).map((file) => sizeOf(path.join(folder, file))));
   return sizes.reduce((sum, size) => sum + size, 0);

@@ -18,7 +18,7 @@ export const outputConfig = z
 
 export const resourcesConfig = z
   .strictObject({
-    num_workers: z.int().min(1).max(256).optional().describe("Inference processes; each holds the model. Default: one for each device; on the CPU one for every four cores, at least one; for a model under 100 MiB one for each core, up to 8."),
+    num_workers: z.int().min(1).max(256).optional().describe("Inference processes; each holds the model. Default: one for each device, two where a CUDA card has room for both (docs/gpu.md); on the CPU one for every four cores, at least one; for a model under 100 MiB one for each core, up to 8."),
     num_threads: z.int().min(1).max(256).optional().describe("Threads of one inference process. Default: the cores divided among the workers."),
     num_lanes: z.int().min(1).max(256).optional().describe("Splits in work at once. Best a multiple of num_workers. Default: num_workers."),
   })

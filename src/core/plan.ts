@@ -81,6 +81,8 @@ export interface Plan {
 }
 
 export interface InferenceStatistics {
+  /** Inference processes, of all shards together; 0 where nothing was to be scored. */
+  readonly num_processes: number;
   /** Milliseconds inside session.run, all workers together: on a device its arithmetic and the copies to it and back. */
   readonly session_ms: number;
   /** Milliseconds of the workers' own work between runs, and those that they waited for a request. */

@@ -26,8 +26,13 @@ export function executionProvider(device: string): InferenceSession.ExecutionPro
 
 /** Variables that the inference process of a device is started with, where the user has set none. */
 export function deviceEnvironment(device: string): Readonly<Record<string, string>> {
-  // onnxruntime lets CUDA round float32 operands to TF32 (10 bits): fp32 would not be fp32.
-  return deviceClass(device) === "cuda" ? { NVIDIA_TF32_OVERRIDE: "0" } : {};
+  if (deviceClass(device) !== "cuda") return {};
+  return {
+    // onnxruntime lets CUDA round float32 operands to TF32 (10 bits): fp32 would not be fp32.
+    NVIDIA_TF32_OVERRIDE: "0",
+    // For every new number and length of sequences cuDNN's attention makes a plan, and onnxruntime keeps all of them: a megabyte a batch.
+    ORT_ENABLE_CUDNN_FLASH_ATTENTION: "0",
+  };
 }
 
 /** The PlanError for a session that could not be made on `device`; undefined where the reason is not the device. */

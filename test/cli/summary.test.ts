@@ -41,8 +41,8 @@ const context = { name: "select", configFile: "pipelines/select.yaml", colors: N
 
 test("says how much of the inference processes' time was the model's", () => {
   expect(renderSummary(summary, context)).not.toContain("inference");
-  const inference = { session_ms: 9000, host_ms: 500, idle_ms: 500, num_positions: 10, num_padding: 0 };
-  expect(renderSummary({ ...summary, inference }, context)).toMatch(/inference +90.*% inside the model \(9.0 s\), 5.*% preparing its inputs, 5.*% without work/);
+  const inference = { num_processes: 2, session_ms: 9000, host_ms: 500, idle_ms: 500, num_positions: 10, num_padding: 0 };
+  expect(renderSummary({ ...summary, inference }, context)).toMatch(/inference +90.*% inside the model \(9.0 s\), 5.*% preparing its inputs, 5.*% without work; 2 process/);
 });
 
 describe("renderSummary", () => {

@@ -107,6 +107,9 @@ describe("resolveResources", () => {
   it("keeps what is given, and divides the cores among the workers", () => {
     expect(resolveResources({ num_workers: 3, num_threads: 5, num_lanes: 6 }, ["cpu"], { cores: 2 })).toEqual({ num_workers: 3, num_threads: 5, num_lanes: 6 });
     expect(resolveResources({}, ["cuda:0", "cuda:1"], { cores: 16 })).toMatchObject({ num_workers: 2, num_threads: 8 });
+    expect(resolveResources({}, ["cuda:0", "cuda:1"], { cores: 16, processes_per_device: 2 })).toMatchObject({ num_workers: 4, num_threads: 4, num_lanes: 4 });
+    expect(resolveResources({}, ["cuda", "cuda"], { processes_per_device: 1 }).num_workers).toBe(2);
+    expect(resolveResources({}, ["cuda", "cuda"], { processes_per_device: 2 }).num_workers).toBe(2);
     for (const cores of [1, 2, 3, 4, 8, 64]) {
       for (const weights_bytes of [20e6, 1e9]) {
         const { num_workers, num_threads, num_lanes } = resolveResources({}, ["cpu"], { cores, weights_bytes });

@@ -26,7 +26,7 @@ describe("a device", () => {
   });
 
   test("CUDA computes float32 as float32; the other devices' environment is left alone", () => {
-    expect(deviceEnvironment("cuda:1")).toEqual({ NVIDIA_TF32_OVERRIDE: "0" });
+    expect(deviceEnvironment("cuda:1")).toEqual({ NVIDIA_TF32_OVERRIDE: "0", ORT_ENABLE_CUDNN_FLASH_ATTENTION: "0" });
     expect(deviceEnvironment("cpu")).toEqual({});
   });
 

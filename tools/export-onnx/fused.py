@@ -20,6 +20,11 @@ SMALL_WEIGHTS = 1 << 20
 DECODERS = ("llama", "mistral", "qwen2")
 
 
+def names_in(file):
+    with safe_open(file, "pt") as tensors:
+        return list(tensors.keys())
+
+
 class CheckpointTensors:
     """A checkpoint's tensors by name, read from the safetensors files when they are asked for."""
 
@@ -27,8 +32,7 @@ class CheckpointTensors:
         files = sorted(Path(folder).glob("*.safetensors"))
         if not files:
             raise SystemExit(f"{folder} has no .safetensors file: save the checkpoint with save_pretrained")
-        self.handles = [safe_open(file, "pt") for file in files]
-        self.owner = {name: handle for handle in self.handles for name in handle.keys()}
+        self.owner = {name: file for file in files for name in names_in(file)}
         self.layers = self.prefix("layers.0.self_attn.q_proj.weight")
 
     def prefix(self, suffix):
@@ -41,12 +45,17 @@ class CheckpointTensors:
     def text(self, name):
         """A tensor of the text model, such as "layers.3.mlp.up_proj.weight"; None where the checkpoint has none."""
         full = self.layers + name
-        return self.owner[full].get_tensor(full) if full in self.owner else None
+        return self.read(full) if full in self.owner else None
 
     def head(self):
         """The head's weights [vocabulary, hidden]; the token embeddings where both are one."""
         heads = [name for name in self.owner if name.endswith("lm_head.weight")]
-        return self.owner[heads[0]].get_tensor(heads[0]) if heads else self.text("embed_tokens.weight")
+        return self.read(heads[0]) if heads else self.text("embed_tokens.weight")
+
+    def read(self, name):
+        """Opened anew: pages of a mapped file stay in memory as long as it is open."""
+        with safe_open(self.owner[name], "pt") as file:
+            return file.get_tensor(name)
 
 
 def rotary_caches(config, length):
