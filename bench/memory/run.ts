@@ -43,6 +43,8 @@ async function runOnce(count: number, job: MicroJob, output: string): Promise<Ru
     `source.image_root=${job.image_root}`,
     `model.path=${job.model}`,
     `output.path=${output}`,
+    // One, whatever the cores: its memory comes on top for each.
+    "resources.num_workers=1",
     "output.report=false",
   ];
   const args = ["run", "pipelines/select.yaml", "--log-format", "json", ...settings.flatMap((pair) => ["--set", pair])];
