@@ -16,8 +16,8 @@ const IMAGE_NAME = /\.(jpe?g|png|webp|gif)$/i;
 /** Folders looked at below one that was named, and entries of each. */
 const MAX_FOLDERS = 50;
 const MAX_ENTRIES = 2000;
-/** Images that must be found under a folder before it is taken for the image root. */
-const NUM_IMAGES_TRIED = 5;
+/** Images of the first records by which the image root is found. */
+const NUM_IMAGES_TRIED = 20;
 
 /** Looks at the paths given (files, or folders and what is in them); reads at most the first records of annotations. */
 export async function suggestConfig(paths: readonly string[]): Promise<Suggestion> {
@@ -89,12 +89,14 @@ async function findImageRoot(annotations: string, imageFolder: string | undefine
   if (images === undefined || images.length === 0) return imageFolder;
   const base = path.dirname(annotations);
   const near = [...(imageFolder ? [imageFolder, path.dirname(imageFolder)] : []), ...paths.map((name) => path.resolve(name)), base, path.join(base, "images"), path.dirname(base), path.join(path.dirname(base), "images")];
+  // The folder that has most of them: those that are missing are rejects of the run, no reason to find none.
+  let best: { readonly folder: string; readonly numFound: number } | undefined;
   for (const folder of new Set(near)) {
     const all = await Promise.all(images.map((image) => access(path.join(folder, image)).then(() => true, () => false)));
-    // One that is missing is a reject of the run, no reason to look elsewhere.
-    if (all.filter(Boolean).length * 2 > all.length) return folder;
+    const numFound = all.filter(Boolean).length;
+    if (numFound > (best?.numFound ?? 0)) best = { folder, numFound };
   }
-  return undefined;
+  return best?.folder;
 }
 
 /** The text of a commented configuration. Paths are written relative to the folder that the file will be in. */

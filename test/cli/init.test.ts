@@ -13,7 +13,7 @@ beforeEach(() => {
   folder = mkdtempSync(path.join(tmpdir(), "vig-init-"));
   for (const name of ["pictures/coco", "model"]) mkdirSync(at(name), { recursive: true });
   const record = (id: string, image: string) => ({ id, image, conversations: [{ from: "human", value: "<image>\nWhat is it?" }, { from: "gpt", value: "A cat." }] });
-  writeFileSync(at("train.json"), JSON.stringify([record("a", "coco/1.jpg"), record("b", "coco/2.jpg"), record("c", "coco/gone.jpg")]));
+  writeFileSync(at("train.json"), JSON.stringify([record("a", "coco/1.jpg"), record("b", "coco/2.jpg"), ...["c", "d", "e"].map((id) => record(id, `coco/${id}-gone.jpg`))]));
   writeFileSync(at("notes.json"), "{}");
   for (const name of ["1.jpg", "2.jpg"]) writeFileSync(at("pictures", "coco", name), "");
   for (const name of ["config.json", "tokenizer.json"]) writeFileSync(at("model", name), "{}");
