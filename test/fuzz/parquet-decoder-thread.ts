@@ -13,14 +13,20 @@ export interface DecoderTask {
 
 const { file, corpus, dictionary, first } = workerData as DecoderTask;
 const target = { corpus: corpus.map((bytes) => Buffer.from(bytes)), dictionary: dictionary.map((word) => Buffer.from(word)) };
-for (let n = first; ; n++) {
-  writeFileSync(file, inputOf(n, target));
-  parentPort!.postMessage(n);
-  await decode(file).catch((error: unknown) => {
-    if (error instanceof Error && error.name === "RuntimeError") throw error; // as in the Parquet thread: this instance is spent
-  });
-  // A panic in the middle of a promise is told by the thread's end alone, when it has the chance.
-  await new Promise((resolve) => setImmediate(resolve));
+
+// Its rejection, which nobody handles, ends the thread.
+void decodeForEver();
+
+async function decodeForEver(): Promise<never> {
+  for (let n = first; ; n++) {
+    writeFileSync(file, inputOf(n, target));
+    parentPort!.postMessage(n);
+    await decode(file).catch((error: unknown) => {
+      if (error instanceof Error && error.name === "RuntimeError") throw error; // as in the Parquet thread: this instance is spent
+    });
+    // A panic in the middle of a promise is told by the thread's end alone, when it has the chance.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 async function decode(path: string): Promise<void> {
