@@ -3,6 +3,7 @@ import type { SplitRecord } from "../core/output.ts";
 import type { Plan } from "../core/plan.ts";
 import { columnData, int32Column, utf8Column } from "../core/record-batch.ts";
 import type { Split } from "../core/source.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import type { LaneWork, ScoreLane } from "../engine/score-lane.ts";
 import { SplitQueue } from "../engine/score-phase.ts";
 import type { ArrowOut } from "./arrow-out.ts";
@@ -15,6 +16,7 @@ export interface ScoreJobOptions {
   readonly lanes: readonly ScoreLane[];
   readonly out: ArrowOut;
   readonly splits: AsyncIterator<IncomingSplit, void>;
+  readonly signal: AbortSignal;
   /** Called where stdin fails while splits are in work: what is in work is not worth finishing. */
   readonly onBroken: (error: unknown) => void;
 }
@@ -69,6 +71,7 @@ class PipedWork implements LaneWork {
 
   retry(splits: readonly Split[], crash: Parameters<LaneWork["retry"]>[1]): void {
     this.#again.retry(splits, crash);
+    this.#wake();
   }
 
   async commit({ split }: Parameters<LaneWork["commit"]>[0], record: SplitRecord, scores: RecordBatch, rejects: RecordBatch): Promise<void> {
@@ -79,15 +82,19 @@ class PipedWork implements LaneWork {
   }
 
   async #take(): Promise<Split | undefined> {
-    const again = this.#again.take();
-    if (again) return again;
-    // A lane must not run away from one that is slow: what is done waits in memory.
-    while (this.#numTaken - this.#numSent >= 2 * this.#options.lanes.length) await new Promise<void>((resolve) => (this.#wake = resolve));
-    const { value, done } = await this.#reading;
-    if (done) return undefined;
-    this.#reading = this.#read();
-    this.#open.set(value.split, { ...value, order: this.#numTaken++ });
-    return value.split;
+    for (;;) {
+      const again = this.#again.take();
+      if (again) return again;
+      const woken = new Promise<undefined>((resolve) => (this.#wake = () => resolve(undefined)));
+      // A lane must not run away from one that is slow: what is done waits in memory.
+      const hasRoom = this.#numTaken - this.#numSent < 2 * this.#options.lanes.length;
+      const next = await unlessAborted(hasRoom ? Promise.race([this.#reading, woken]) : woken, this.#options.signal);
+      if (!next) continue;
+      if (next.done) return undefined;
+      this.#reading = this.#read();
+      this.#open.set(next.value.split, { ...next.value, order: this.#numTaken++ });
+      return next.value.split;
+    }
   }
 
   /** One ahead, so that a parent that dies is noticed while its last split is in work. */

@@ -4,6 +4,7 @@ import { PipelineError, PlanError, StageError } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
 import type { RunObserver } from "../core/progress.ts";
 import { utf8Column } from "../core/record-batch.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import { openScoring, type OpenScoring, ScoreLane } from "../engine/score-lane.ts";
 import { type Job, readJobs } from "./arrow-in.ts";
 import { ArrowOut } from "./arrow-out.ts";
@@ -35,7 +36,7 @@ export async function serve({ plan, stdin, stdout, observer, signal }: ServeOpti
   const scoring = new Scoring(plan, observer, ending);
   const reply = { [KEYS.protocol]: String(PROTOCOL_VERSION), [KEYS.scoresHash]: plan.scores_hash };
   try {
-    for await (const job of readJobs(stdin)) {
+    for await (const job of readJobs(untilAborted(stdin, ending))) {
       try {
         const mode = modeOf(job);
         if (mode === "mask") await maskJob(plan, job, out, { ...reply, [KEYS.mode]: mode }).then(() => out.end());
@@ -43,7 +44,7 @@ export async function serve({ plan, stdin, stdout, observer, signal }: ServeOpti
           const splits = incomingSplits(job.schema, job.batches);
           const lanes = await scoring.lanes();
           await out.begin(withMetadata(scoringSchema(plan.schema.samples), { ...reply, [KEYS.mode]: mode }));
-          await scoreJob({ plan, lanes, out, splits, onBroken: (error) => stop.abort(error) });
+          await scoreJob({ plan, lanes, out, splits, signal: ending, onBroken: (error) => stop.abort(error) });
           await out.end();
         }
       } catch (error) {
@@ -54,6 +55,16 @@ export async function serve({ plan, stdin, stdout, observer, signal }: ServeOpti
     }
   } finally {
     await scoring.close();
+  }
+}
+
+/** What comes through the pipe; throws the signal's reason even while nothing comes, for the pipe may stay open for ever. */
+async function* untilAborted(pipe: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
+  const chunks = pipe[Symbol.asyncIterator]();
+  for (;;) {
+    const next = await unlessAborted(chunks.next(), signal);
+    if (next.done) return;
+    yield next.value;
   }
 }
 

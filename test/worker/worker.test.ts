@@ -10,7 +10,7 @@ import { samplesSchema, scoresSchema } from "../../src/core/columns.ts";
 import { columnData, concatRows, makeRecordBatch, utf8ListValue, binaryColumn } from "../../src/core/record-batch.ts";
 import { listColumn } from "./list-column.ts";
 import { readParquet } from "../../src/io/parquet/read-parquet.ts";
-import { childrenOf, isAlive, makeJob, pipeline, run, TINY_MODEL } from "../resume/job.ts";
+import { childrenOf, isAlive, makeJob, pipeline, run, TINY_MODEL, workersOf } from "../resume/job.ts";
 import { type ListedSplit, plain, PROGRAM, type Row, splitsStream, stream, Worker } from "./pipes.ts";
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
@@ -159,6 +159,32 @@ describe("however the pipes end, the worker does, and leaves no process", () => 
     await sleep(500);
     // Back-pressure: what is not asked for stays with the sender.
     expect(worker.child.stdin!.writableLength).toBeGreaterThan(0);
+    worker.child.kill("SIGTERM");
+    expect(await endsSoon(worker)).toEqual({ code: 143, signal: null });
+  });
+
+  const answers = async (worker: Worker): Promise<void> => {
+    while (worker.child.stdout!.readableLength === 0) await sleep(20);
+  };
+  it.each([
+    ["another job", () => stream(scores.schema, [scores], { "vig_pipeline.mode": "mask", "vig_pipeline.tau": "-100" }), answers],
+    ["a job's other scores", () => stream(scores.schema, [scores], { "vig_pipeline.mode": "mask", "vig_pipeline.tau": "-100" }, false), answers],
+    ["a job's other splits", () => splitsStream(splits, false), (worker: Worker) => worker.says('"split":5')],
+  ])("SIGTERM comes while it waits for %s", async (_, job, done) => {
+    const worker = new Worker(folder);
+    worker.send(job());
+    await done(worker);
+    await sleep(200);
+    worker.child.kill("SIGTERM");
+    expect(await endsSoon(worker)).toEqual({ code: 143, signal: null });
+  });
+
+  it("an inference process dies while the other one's lane waits for more splits", async () => {
+    const worker = new Worker(folder, ["--set", "resources.num_workers=2"]);
+    worker.send(splitsStream(splits, false));
+    await worker.says("load finished");
+    process.kill(workersOf(worker.child.pid!)[0]!, "SIGKILL");
+    for (const { split } of splits) await worker.says(`"split":${split}`);
     worker.child.kill("SIGTERM");
     expect(await endsSoon(worker)).toEqual({ code: 143, signal: null });
   });
