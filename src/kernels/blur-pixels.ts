@@ -1,15 +1,19 @@
-import { gaussianBlur } from "./gaussian.ts";
-import { hasLowRank, lowRankGaussian } from "./low-rank-gaussian.ts";
-import { MIN_RECURSIVE_SIGMA, recursiveGaussian } from "./recursive-gaussian.ts";
+import { directGaussian } from "./direct-gaussian.ts";
+import { splineGaussian } from "./spline-gaussian.ts";
+
+/** From here on few values on a grid cost less than the convolution itself (`npm run bench:blur`). */
+const MIN_SPLINE_SIGMA = 6;
 
 /**
- * The blurred image, rounded to 8 bits, in `into`, which may be `pixels`: by convolution for small sigmas, by small
- * matrices for those as wide as the image (the default), by a recursive filter between.
+ * The blurred image, rounded to 8 bits, in `into`, which may be `pixels`. Before rounding it is within 1e-4 levels of the
+ * convolution with the kernel cut at 4 sigma, edges repeated (scipy.ndimage.gaussian_filter, mode "nearest").
  * Shape: RGB uint8, [height, width, 3], row-major, in and out. `sigma` in pixels, > 0.
  */
 export function blurPixels(pixels: Uint8Array, width: number, height: number, sigma: number, into: Uint8Array = new Uint8Array(pixels.length)): Uint8Array {
-  if (hasLowRank(width, height, sigma)) return lowRankGaussian(pixels, width, height, sigma, into);
-  if (sigma >= MIN_RECURSIVE_SIGMA) return recursiveGaussian(pixels, width, height, sigma, into);
-  for (const [i, value] of gaussianBlur(pixels, width, height, sigma).entries()) into[i] = Math.round(value);
+  const blur = sigma < MIN_SPLINE_SIGMA ? directGaussian : splineGaussian;
+  blur(pixels, width, height, sigma, (values, at, length) => {
+    // A half, since storing cuts the fraction off.
+    for (let i = 0; i < length; i++) into[at + i] = values[i]! + 0.5;
+  });
   return into;
 }

@@ -14,6 +14,9 @@ export function gaussianWeights(sigma: number): Float64Array {
   return weights.map((w) => w / total);
 }
 
+/** Takes `length` values of a blurred image from `at` on, which are the first of `values` until it returns. */
+export type TakeStrip = (values: Float64Array, at: number, length: number) => void;
+
 /**
  * The blurred image, not rounded.
  *

@@ -4,11 +4,13 @@ import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import sharp from "sharp";
 import type { Message, Sample } from "../../src/core/sample.ts";
+import { blurPixels } from "../../src/kernels/blur-pixels.ts";
 import { decodeSource, type Pixels, renderView } from "../../src/stages/image-decoding.ts";
 import type { ImageInput, ImageSize, Model, Prepared, ScoreRequest, ViewPixels } from "../../src/model/contract.ts";
 
 interface CanvasFile extends ImageSize {
   readonly file: string;
+  readonly sigma_px: number;
   readonly blur_file: string;
 }
 
@@ -81,12 +83,10 @@ export async function canvasInput(golden: Golden, image: { name: string; canvas:
   for (const role of ROLES) {
     const canvas = canvases[role];
     if (!canvas) continue;
-    views.push({
-      width: canvas.width,
-      height: canvas.height,
-      pixels: await rgb(join(golden.folder, canvas.file)),
-      pixels_blur: await rgb(join(golden.folder, canvas.blur_file)),
-    });
+    const pixels = await rgb(join(golden.folder, canvas.file));
+    // scipy blurred the canvases; only where one was resized after that is its file needed.
+    const pixels_blur = role === "global" ? await rgb(join(golden.folder, canvas.blur_file)) : blurPixels(pixels, canvas.width, canvas.height, canvas.sigma_px);
+    views.push({ width: canvas.width, height: canvas.height, pixels, pixels_blur });
   }
   const { width, height } = golden.images[image.name]!;
   return { key, uses, source_size: { width, height }, views };
