@@ -17,6 +17,8 @@ import { columnData, messagesValue, utf8ListValue, utf8Value } from "../../src/c
 import type { Sample } from "../../src/core/sample.ts";
 import { openSource, sourceConfig } from "../../src/io/sources/open-source.ts";
 import type { ImageSize } from "../../src/model/contract.ts";
+import { maxCallValues } from "../../src/model/device.ts";
+import { encoderCalls, tilesOfImage } from "../../src/model/encode-views.ts";
 import type { VisionImage } from "../../src/model/families/family.ts";
 import { familyOf } from "../../src/model/families/registry.ts";
 import { makeHead } from "../../src/model/head-check.ts";
@@ -98,7 +100,8 @@ async function limitPlan({ model: path }: Case, annotations: string): Promise<Li
     }
   }
   const variants = [...images.values()].flatMap((image) => [image, image]);
-  const calls = familyOf(model_type).open(familyFolder).visionCalls(variants);
+  const family = familyOf(model_type).open(familyFolder);
+  const calls = [...encoderCalls(family, variants.flatMap((image) => tilesOfImage(family, image)), maxCallValues("cpu"))];
   const answers = [...byLength.values()].flat();
   return {
     vision: files.graphs.vision_encoder.path,

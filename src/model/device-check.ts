@@ -1,7 +1,8 @@
 import type { PlacedNodes } from "./contract.ts";
 import { CHECK_LENGTH, checkRows } from "./check-rows.ts";
 import { decoderFeeds } from "./decoder-batch.ts";
-import { deviceClass, providerName } from "./device.ts";
+import { deviceClass, maxCallValues, providerName } from "./device.ts";
+import { encodeViews } from "./encode-views.ts";
 import type { Family } from "./families/family.ts";
 import type { GraphSession } from "./graph-session.ts";
 import { requireOnDevice } from "./node-placement.ts";
@@ -20,7 +21,7 @@ export async function checkDevice(
 ): Promise<PlacedNodes[]> {
   const size = { width: 64, height: 64 };
   const views = family.views(size).map(({ size: { width, height } }) => ({ width, height, pixels: new Uint8Array(3 * width * height) }));
-  for (const { feeds } of family.visionCalls([{ views, source_size: size }])) await vision.run(feeds, vision.outputs.map(({ name }) => name));
+  await encodeViews(vision, family, [{ views, source_size: size }], maxCallValues(device));
   const rows = checkRows(family);
   const ids = new Int32Array(rows.length * CHECK_LENGTH);
   rows.forEach(({ input_ids }, row) => ids.set(input_ids, row * CHECK_LENGTH));

@@ -14,6 +14,14 @@ export function providerName(device: string): string {
   return { cuda: "CUDAExecutionProvider", webgpu: "WebGpuExecutionProvider" }[deviceClass(device)] ?? "CPUExecutionProvider";
 }
 
+/**
+ * Floats of pixels that may go into one run of the vision encoder. On a processor many are no faster than few, and its
+ * memory grows with them (`npm run bench:encoder`); a device is kept busy by many.
+ */
+export function maxCallValues(device: string): number {
+  return device === "cpu" ? 3 << 19 : 12 << 20;
+}
+
 /** Throws PlanError where this onnxruntime-node has no such device. */
 export function executionProvider(device: string): InferenceSession.ExecutionProviderConfig {
   const [kind, index] = device.split(":");

@@ -132,14 +132,9 @@ export class JoinedRunner implements Runner {
   }
 
   /** The encoder's inputs, clean and blurred views in turns; a black image where there is none, since no input may be empty. */
-  #visionFeeds(images: readonly ImageInput[]): Record<string, PlainTensor> {
-    const variants = images.flatMap(({ views, source_size }) => [
-      { views: views.map(({ width, height, pixels }) => ({ width, height, pixels })), source_size },
-      { views: views.map(({ width, height, pixels_blur }) => ({ width, height, pixels: pixels_blur })), source_size },
-    ]);
-    const calls = this.#family.visionCalls(variants.length > 0 ? variants : [{ views: this.#blackViews(), source_size: undefined }]);
-    if (calls.length === 1) return { ...calls[0]!.feeds };
-    return Object.fromEntries(Object.keys(calls[0]!.feeds).map((name) => [name, concatenate(calls.map(({ feeds }) => feeds[name]!))]));
+  #visionFeeds(images: readonly ImageInput[]): Readonly<Record<string, PlainTensor>> {
+    const variants = images.flatMap(({ views }) => [...views, ...views.map(({ width, height, pixels_blur }) => ({ width, height, pixels: pixels_blur }))]);
+    return this.#family.visionFeeds(variants.length > 0 ? variants : this.#blackViews());
   }
 
   /** Row 2i is sequence i with its clean images, row 2i + 1 with the blurred ones. */
@@ -241,16 +236,4 @@ function nllsOf(sequences: readonly Sequence[], logProbs: Float32Array): Sequenc
   let at = 0;
   const take = (count: number) => Float32Array.from(logProbs.subarray(at, (at += count)), (value) => -value);
   return sequences.map(({ answer_positions: { length: count } }) => ({ nll_image: take(count), nll_blur: take(count) }));
-}
-
-/** Tensors of one shape behind the first dimension, one after the other. */
-function concatenate(tensors: readonly PlainTensor[]): PlainTensor {
-  const [first] = tensors;
-  const data = new Float32Array(tensors.reduce((sum, { data: { length } }) => sum + length, 0));
-  let at = 0;
-  for (const { data: values } of tensors) {
-    data.set(values, at);
-    at += values.length;
-  }
-  return { type: first!.type, dims: [tensors.reduce((sum, { dims }) => sum + dims[0]!, 0), ...first!.dims.slice(1)], data };
 }

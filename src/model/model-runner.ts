@@ -1,8 +1,10 @@
 import { StageError } from "../core/errors.ts";
 import type { ImageInput, PlacedNodes, ScorerReport, ScoreStatistics, Sequence, SequenceNlls } from "./contract.ts";
 import { decoderFeeds, type DecoderRow } from "./decoder-batch.ts";
+import { maxCallValues } from "./device.ts";
 import { checkDevice } from "./device-check.ts";
 import type { Family, ImageContext, PixelView, PlainTensor, VisionImage } from "./families/family.ts";
+import { encodeViews } from "./encode-views.ts";
 import { familyOf } from "./families/registry.ts";
 import { type FeaturePair, FeatureStore, type ImageFeatures } from "./feature-store.ts";
 import { type SessionSource, sessionSource } from "./graph-file.ts";
@@ -39,6 +41,7 @@ export class ModelRunner implements Runner {
   readonly #head: DecoderHead;
   readonly #vocabulary: number;
   readonly #maxLength: number;
+  readonly #maxCallValues: number;
   readonly #features = new FeatureStore();
 
   /** When the last request was done. */
@@ -49,6 +52,7 @@ export class ModelRunner implements Runner {
     [this.#vision, this.#embed, this.#decoder, this.#head] = [vision, embed, decoder, head];
     this.#vocabulary = vocabularySize(model);
     this.#maxLength = model.max_length;
+    this.#maxCallValues = maxCallValues(model.device);
     this.report = {
       execution_provider: model.device,
       head: head.kind === "full_logits" ? { kind: head.kind, reason: head.reason } : { kind: head.kind },
@@ -129,7 +133,7 @@ export class ModelRunner implements Runner {
         variants.push({ views: pick(clean), source_size }, { views: pick(blurred), source_size });
       }
     });
-    const features = await encodeViews(this.#vision, this.#family, variants);
+    const features = await encodeViews(this.#vision, this.#family, variants, this.#maxCallValues);
     const found = images.map((): Partial<Record<ImageContext, FeaturePair>> => ({}));
     places.forEach(({ image, context }, i) => (found[image]![context] = { clean: features[2 * i]!, blurred: features[2 * i + 1]! }));
     images.forEach(({ key, uses, views }, i) => {
@@ -192,17 +196,6 @@ const CONTEXTS: readonly ImageContext[] = ["alone", "several"];
 
 function pairOf({ in: contexts }: ImageFeatures, numImages: number): FeaturePair {
   return (numImages > 1 ? contexts.several : contexts.alone) ?? contexts.alone ?? contexts.several!;
-}
-
-/** Feature rows of every image, [rows, hidden] each. */
-export async function encodeViews(vision: GraphSession, family: Family, images: readonly VisionImage[]): Promise<Float32Array[]> {
-  const features = new Array<Float32Array>(images.length);
-  for (const call of family.visionCalls(images)) {
-    requireNames(vision.name, vision, { inputs: Object.keys(call.feeds) });
-    const outputs = await vision.run(call.feeds, vision.outputs.map(({ name }) => name));
-    call.features(outputs).forEach((rows, i) => (features[call.images[i]!] = rows));
-  }
-  return features;
 }
 
 /** Negative ids (image tokens that the vocabulary lacks) are embedded as 0 and overwritten later. */

@@ -11,7 +11,7 @@ export interface BlurTask {
   readonly sigma: number;
 }
 
-serveThread<BlurTask, Uint8Array>(
-  ({ pixels, width, height, sigma }) => blurPixels(pixels, width, height, sigma, pixels),
-  ({ buffer }) => [buffer as ArrayBuffer],
+serveThread<readonly BlurTask[], Uint8Array[]>(
+  (tasks) => tasks.map(({ pixels, width, height, sigma }) => blurPixels(pixels, width, height, sigma, pixels)),
+  (blurred) => blurred.map(({ buffer }) => buffer as ArrayBuffer),
 );

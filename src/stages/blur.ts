@@ -68,7 +68,7 @@ export function blur(config: BlurConfig, options: { readonly model: Model; reado
 class BlurOperator implements Operator {
   readonly #config: BlurConfig;
   readonly #model: Model;
-  readonly #pool: ThreadPool<BlurTask, Uint8Array>;
+  readonly #pool: ThreadPool<readonly BlurTask[], Uint8Array[]>;
   readonly #numThreads: number;
 
   constructor(config: BlurConfig, model: Model, numThreads: number) {
@@ -84,33 +84,36 @@ class BlurOperator implements Operator {
     return { batch: { samples, images: withColumns(views, [BLUR_COLUMN], { pixels_blur: binaryColumn(blurred) }) }, rejects: [] };
   }
 
-  #blurViews(images: RecordBatch, signal: AbortSignal): Promise<Uint8Array[]> {
-    return mapConcurrently(rowsOf(images), this.#numThreads * 2, async (view) => this.#standIn(view, signal));
+  async #blurViews(images: RecordBatch, signal: AbortSignal): Promise<Uint8Array[]> {
+    const blurred = await mapConcurrently(messagesOf(rowsOf(images)), this.#numThreads * 2, (views) => this.#standIns(views, signal));
+    return blurred.flat();
   }
 
   /** Blurs each source once, then renders the views from it in the order of the table. */
   async #blurSources(images: RecordBatch, signal: AbortSignal): Promise<Uint8Array[]> {
     const sources = rowsOf(images).filter((row) => row.view === SOURCE_VIEW);
     const rendered = await mapConcurrently(sources, this.#numThreads * 2, async (source) => {
-      const blurredSource = { ...source, data: await this.#standIn(source, signal) };
+      const [data] = await this.#standIns([source], signal);
+      const blurredSource = { ...source, data: data! };
       return Promise.all(this.#model.views(source).map(async (plan) => (await renderView(blurredSource, plan)).data));
     });
     return rendered.flat();
   }
 
-  async #standIn(image: Pixels, signal: AbortSignal): Promise<Uint8Array> {
+  async #standIns(images: readonly Pixels[], signal: AbortSignal): Promise<Uint8Array[]> {
     signal.throwIfAborted();
     switch (this.#config.stand_in) {
       case "gray":
-        return new Uint8Array(image.data.length).fill(128);
+        return images.map(({ data }) => new Uint8Array(data.length).fill(128));
       case "mean_color":
-        return meanColor(image.data);
+        return images.map(({ data }) => meanColor(data));
       case "gaussian": {
         const fraction = this.#config.sigma_fraction ?? DEFAULT_SIGMA_FRACTION;
-        const sigma = this.#config.sigma_px ?? fraction * Math.min(image.width, image.height);
-        // A message with a view into the batch would copy the whole column behind it: send the image alone.
-        const pixels = image.data.slice();
-        return this.#pool.run({ pixels, width: image.width, height: image.height, sigma }, [pixels.buffer]);
+        // A message with a view into the batch would copy the whole column behind it: send the images alone.
+        const tasks = images.map(({ data, width, height }) => {
+          return { pixels: data.slice(), width, height, sigma: this.#config.sigma_px ?? fraction * Math.min(width, height) };
+        });
+        return this.#pool.run(tasks, tasks.map(({ pixels }) => pixels.buffer));
       }
     }
   }
@@ -118,6 +121,23 @@ class BlurOperator implements Operator {
   close(): Promise<void> {
     return this.#pool.close();
   }
+}
+
+/** A message to a thread and back costs as much as blurring a small image: so much goes in one, or one larger image. */
+const MESSAGE_BYTES = 1 << 18;
+
+function messagesOf<Image extends Pixels>(images: readonly Image[]): Image[][] {
+  const messages: Image[][] = [];
+  let bytes = Infinity;
+  for (const image of images) {
+    bytes += image.data.length;
+    if (bytes > MESSAGE_BYTES) {
+      messages.push([]);
+      bytes = image.data.length;
+    }
+    messages.at(-1)!.push(image);
+  }
+  return messages;
 }
 
 function rowsOf(images: RecordBatch): (Pixels & { readonly view: number })[] {

@@ -1,9 +1,10 @@
 /** Encoded bytes to RGB pixels, as Pillow's `convert("RGB")` gives them; of 16-bit gray the upper 8 bits, where Pillow cuts all above 255 to white. */
 import { availableParallelism } from "node:os";
-import sharp from "sharp";
+import sharp, { type Sharp } from "sharp";
 import { InternalError } from "../core/errors.ts";
 import { isImageReject, type ImageReject } from "../core/stage.ts";
 import { openThreadPool, type ThreadPool } from "../core/thread-pool.ts";
+import { jpegComponents } from "../kernels/jpeg-components.ts";
 import { rgbOfCmyk } from "../kernels/rgb-of-cmyk.ts";
 import { viewPixels } from "../kernels/view-pixels.ts";
 import type { ImageSize, PixelStep, ViewPlan } from "../model/contract.ts";
@@ -61,11 +62,6 @@ function corrupt(error: unknown): ImageReject {
 
 /** The image's size from its header, after orientation, or why it can't be used. */
 export async function readImageSize(bytes: Uint8Array, limits: DecodeLimits): Promise<ImageSize | ImageReject> {
-  const header = await readHeader(bytes, limits);
-  return isImageReject(header) ? header : { width: header.width, height: header.height };
-}
-
-async function readHeader(bytes: Uint8Array, limits: DecodeLimits): Promise<(ImageSize & { readonly is_cmyk: boolean }) | ImageReject> {
   const unsupported = checkMagic(bytes);
   if (unsupported) return unsupported;
   try {
@@ -76,8 +72,7 @@ async function readHeader(bytes: Uint8Array, limits: DecodeLimits): Promise<(Ima
       return { code: "image_too_large", message: `${width} x ${height} pixels exceed max_pixels ${limits.max_pixels}` };
     }
     const turned = limits.apply_exif_orientation && (header.orientation ?? 1) >= 5;
-    const is_cmyk = header.space === "cmyk";
-    return turned ? { width: height, height: width, is_cmyk } : { width, height, is_cmyk };
+    return turned ? { width: height, height: width } : { width, height };
   } catch (error) {
     return corrupt(error);
   }
@@ -85,8 +80,8 @@ async function readHeader(bytes: Uint8Array, limits: DecodeLimits): Promise<(Ima
 
 /** The image in its own size, or why it can't be used. */
 export async function decodeSource(bytes: Uint8Array, limits: DecodeLimits): Promise<Pixels | ImageReject> {
-  const header = await readHeader(bytes, limits);
-  if (isImageReject(header)) return header;
+  const unsupported = checkMagic(bytes);
+  if (unsupported) return unsupported;
   try {
     const image = sharp(bytes, {
       failOn: "truncated",
@@ -95,13 +90,23 @@ export async function decodeSource(bytes: Uint8Array, limits: DecodeLimits): Pro
       autoOrient: limits.apply_exif_orientation,
       ignoreIcc: true,
     });
+    const is_cmyk = await isCmyk(bytes, image);
     // libvips would go through a colour profile of its own.
-    const colours = header.is_cmyk ? image.pipelineColourspace("cmyk").toColourspace("cmyk") : image.removeAlpha().toColourspace("srgb");
+    const colours = is_cmyk ? image.pipelineColourspace("cmyk").toColourspace("cmyk") : image.removeAlpha().toColourspace("srgb");
     const { data, info } = await colours.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
-    return { width: info.width, height: info.height, data: header.is_cmyk ? rgbOfCmyk(data) : data };
+    return { width: info.width, height: info.height, data: is_cmyk ? rgbOfCmyk(data) : data };
   } catch (error) {
-    return corrupt(error);
+    // Opening an image twice takes as long as decoding a small one: its header is read only to say what is wrong.
+    const size = await readImageSize(bytes, limits);
+    return isImageReject(size) ? size : corrupt(error);
   }
+}
+
+/** Of the formats that are read only JPEG can be. */
+async function isCmyk(bytes: Uint8Array, image: Sharp): Promise<boolean> {
+  if (bytes[0] !== 0xff) return false;
+  const components = jpegComponents(bytes);
+  return components === undefined ? (await image.metadata()).space === "cmyk" : components === 4;
 }
 
 /**

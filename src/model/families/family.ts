@@ -40,14 +40,8 @@ export interface VisionImage {
   readonly source_size: ImageSize | undefined;
 }
 
-/** One run of the vision encoder over several images. */
-export interface VisionCall {
-  /** Indices of the images in it. */
-  readonly images: readonly number[];
-  readonly feeds: Readonly<Record<string, PlainTensor>>;
-  /** The feature rows of each of `images`, [rows, hidden], from the graph's outputs. */
-  features(outputs: Readonly<Record<string, { readonly dims: readonly number[]; readonly data: Float32Array }>>): Float32Array[];
-}
+/** An output that some encoders have beside the features: the embedding that ends a row of tiles. */
+export const NEWLINE_OUTPUT = "image_newline";
 
 /** What stands in the text where an image is shown. */
 export interface ImageText {
@@ -91,8 +85,14 @@ export interface Family {
    * in their order: such a family's graphs can be joined into one.
    */
   readonly whole_views?: boolean;
-  /** Images of equal shape share a call. */
-  visionCalls(images: readonly VisionImage[]): VisionCall[];
+  /** What the encoder sees of an image, one after the other. Undefined: its views. */
+  tiles?(views: readonly PixelView[]): readonly PixelView[];
+  /** The encoder's inputs for tiles of one size. */
+  visionFeeds(tiles: readonly PixelView[]): Readonly<Record<string, PlainTensor>>;
+  /** Floats of pixels that one run of the encoder may take on any device. */
+  readonly max_call_values?: number;
+  /** An image's feature rows from those of its tiles, [rows, hidden] each. Undefined: tile after tile. */
+  imageRows?(tiles: readonly Float32Array[], image: VisionImage, newline: Float32Array): Float32Array;
   /** 1, or 3 for rotary positions with a row each for time, height and width. */
   readonly position_rows: 1 | 3;
   /** Position ids of a sequence, [position_rows, sequence]. */
@@ -112,23 +112,6 @@ export interface FamilyEntry {
 /** Positions start, start + 1, ... */
 export function countingPositions(input_ids: Int32Array, start: number): Int32Array {
   return Int32Array.from(input_ids, (_, i) => start + i);
-}
-
-/** Indices of images put together by equal `shape`, at most `limit` of them in a group, in order. */
-export function groupByShape<T>(images: readonly T[], shape: (image: T) => string, limit: (image: T) => number): number[][] {
-  const open = new Map<string, number[]>();
-  const groups: number[][] = [];
-  images.forEach((image, index) => {
-    const key = shape(image);
-    let group = open.get(key);
-    if (group === undefined || group.length >= limit(image)) {
-      group = [];
-      open.set(key, group);
-      groups.push(group);
-    }
-    group.push(index);
-  });
-  return groups;
 }
 
 /** The image token's id. Throws PlanError where config.json names none. */

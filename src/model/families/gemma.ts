@@ -5,7 +5,7 @@ import { plainResize, readImageProcessor, squareSetting, StepPlan } from "../ima
 import type { TextTokenizer } from "../tokenizer.ts";
 import { countingPositions, type Family, type FamilyEntry, type FamilyFolder, imageTokenId, integerOf } from "./family.ts";
 import { tokensOfView } from "./llava.ts";
-import { plainVisionCalls } from "./plain-vision.ts";
+import { plainFeeds } from "./plain-vision.ts";
 
 /** Both count positions from 1. */
 const POSITION_START = 1;
@@ -60,7 +60,7 @@ function gemmaVision(folder: FamilyFolder) {
     needs_image_sizes: false,
     max_images: Infinity,
     views: (source) => [(flag("do_resize", true) ? plainResize(new StepPlan(source), size, kernel) : new StepPlan(source)).done()],
-    visionCalls: (images) => plainVisionCalls(images, scaling, folder),
+    visionFeeds: plainFeeds(scaling),
     position_rows: 1,
     positions: (ids) => countingPositions(ids, POSITION_START),
   } satisfies Partial<Family>;

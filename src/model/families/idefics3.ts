@@ -1,20 +1,18 @@
-import { StageError } from "../../core/errors.ts";
 import type { ImageSize, ViewPlan } from "../contract.ts";
 import { type ImageProcessor, readImageProcessor, sizeSetting, StepPlan } from "../image-processor.ts";
+import { scalingTables } from "../pixel-tensor.ts";
 import {
   countingPositions,
   type Family,
   type FamilyEntry,
   type FamilyFolder,
-  groupByShape,
   imageTokenId,
   integerOf,
   object,
   type PixelView,
-  type VisionCall,
-  type VisionImage,
+  type PlainTensor,
 } from "./family.ts";
-import { cutTiles, imagesPerCall, planesOf } from "./plain-vision.ts";
+import { cutTiles, planesOf } from "./plain-vision.ts";
 
 /** Idefics3 and SmolVLM: square tiles row by row, then the whole image as one more tile; a mask of real pixels. */
 export const idefics3: FamilyEntry = {
@@ -24,6 +22,7 @@ export const idefics3: FamilyEntry = {
     const geometry = geometryOf(processor, folder.split_images);
     const imageToken = imageTokenId(folder.config);
     const numTokens = tokensOfTile(folder);
+    const tables = scalingTables(processor.scaling);
     return {
       image_token_id: imageToken,
       needs_image_sizes: true,
@@ -36,7 +35,8 @@ export const idefics3: FamilyEntry = {
         return { text: tileText(rows, columns, tokenOf(imageToken)!), runs: new Array<number>(rows * columns + 1).fill(numTokens) };
       },
       views: (size) => geometry.views(size),
-      visionCalls: (images) => tileCalls(images, geometry.side, numTokens, processor, folder),
+      tiles: (views) => [...(views.length > 1 ? cutTiles(views[0]!, geometry.side) : []), views.at(-1)!],
+      visionFeeds: (tiles) => tileFeeds(tiles, tables),
       position_rows: 1,
       positions: (ids) => countingPositions(ids, 0),
     } satisfies Family;
@@ -121,38 +121,12 @@ function tokensOfTile({ config, processor, outputs }: FamilyFolder): number {
   return Math.floor(Math.floor(side / patch) ** 2 / (integerOf(config, "scale_factor") ?? 2) ** 2);
 }
 
-/** The tiles of several images in one row of the encoder's batch: pixel_values [1, tiles, 3, side, side]. */
-function tileCalls(
-  images: readonly VisionImage[],
-  side: number,
-  numTokens: number,
-  { scaling }: ImageProcessor,
-  folder: FamilyFolder,
-): VisionCall[] {
-  const output = folder.outputs.vision_encoder[0]!.name;
-  const tilesOf = ({ views }: VisionImage): PixelView[] => [...(views.length > 1 ? cutTiles(views[0]!, side) : []), views.at(-1)!];
-  const shape = ({ views }: VisionImage) => `${views[0]!.width}x${views[0]!.height}`;
-  return groupByShape(images, shape, (image) => imagesPerCall(tilesOf(image))).map((indices) => {
-    const tiles = indices.map((index) => tilesOf(images[index]!));
-    const planes = planesOf(tiles.flat(), scaling);
-    const count = planes.dims[0]!;
-    return {
-      images: indices,
-      feeds: {
-        pixel_values: { ...planes, dims: [1, ...planes.dims] },
-        pixel_attention_mask: { type: "bool", dims: [1, count, side, side], data: new Uint8Array(count * side * side).fill(1) },
-      },
-      features(outputs) {
-        const { data, dims } = outputs[output]!;
-        const hidden = dims.at(-1)!;
-        if (data.length !== count * numTokens * hidden) {
-          throw new StageError(`the vision encoder gave ${data.length / hidden} feature rows for ${count} tiles of ${numTokens}`, {
-            remedy: "the model's config.json, preprocessor_config.json and vision encoder don't belong together: export it again",
-          });
-        }
-        let at = 0;
-        return tiles.map(({ length }) => data.slice(at, (at += length * numTokens * hidden)));
-      },
-    };
-  });
+/** All in one row of the encoder's batch: pixel_values [1, tiles, 3, side, side]. */
+function tileFeeds(tiles: readonly PixelView[], tables: Float32Array): Record<string, PlainTensor> {
+  const planes = planesOf(tiles, tables);
+  const [count, , height, width] = planes.dims as [number, number, number, number];
+  return {
+    pixel_values: { ...planes, dims: [1, ...planes.dims] },
+    pixel_attention_mask: { type: "bool", dims: [1, count, height, width], data: new Uint8Array(count * height * width).fill(1) },
+  };
 }

@@ -6,15 +6,14 @@ import {
   type Family,
   type FamilyEntry,
   type FamilyFolder,
-  groupByShape,
   imageTokenId,
+  NEWLINE_OUTPUT,
   type PixelView,
-  type VisionCall,
   type VisionImage,
 } from "./family.ts";
 import { meanColor, tokensOfView } from "./llava.ts";
-import { cutTiles, imagesPerCall, planesOf, plainVisionCalls } from "./plain-vision.ts";
-import { joinTiles, shownCells, type TileGrid } from "./tile-rows.ts";
+import { cutTiles, plainFeeds } from "./plain-vision.ts";
+import { concatenate, joinTiles, shownCells, type TileGrid } from "./tile-rows.ts";
 
 /**
  * LLaVA-OneVision. An image alone in its sample: a square of the whole, then tiles of the image at the best of some
@@ -33,10 +32,11 @@ export const llavaOnevision: FamilyEntry = {
     const common = {
       image_token_id: imageToken,
       max_images: Infinity,
+      visionFeeds: plainFeeds(processor.scaling),
       position_rows: 1,
       positions: (ids) => countingPositions(ids, 0),
     } satisfies Partial<Family>;
-    const hasNewline = folder.outputs.vision_encoder.some(({ name }) => name === NEWLINE);
+    const hasNewline = folder.outputs.vision_encoder.some(({ name }) => name === NEWLINE_OUTPUT);
     if (!hasNewline || folder.split_images === false) {
       return {
         ...common,
@@ -44,7 +44,6 @@ export const llavaOnevision: FamilyEntry = {
         needs_image_sizes: false,
         imageText: (_, { tokenOf }) => ({ text: tokenOf(imageToken)!, runs: [numTokens] }),
         views: (source) => [new StepPlan(source).resize(square, processor.kernel).done()],
-        visionCalls: (images) => plainVisionCalls(images, processor.scaling, folder),
       } satisfies Family;
     }
     const tiling = tilingOf(folder, processor, square, numTokens);
@@ -58,12 +57,11 @@ export const llavaOnevision: FamilyEntry = {
       }),
       views: (source) => tiling.views(source),
       viewsInContext: (views, context) => contextViews(views, context),
-      visionCalls: (images) => tileCalls(images, tiling, processor, folder),
+      tiles: (views) => [views[0]!, ...(views[1] ? cutTiles(views[1], side) : [])],
+      imageRows: (tiles, image, newline) => imageRows(tiles, image, newline, tiling),
     } satisfies Family;
   },
 };
-
-const NEWLINE = "image_newline";
 
 function withoutClassToken(folder: FamilyFolder): FamilyFolder {
   return { ...folder, processor: { ...folder.processor, vision_feature_select_strategy: "full", num_additional_image_tokens: 0 } };
@@ -135,36 +133,9 @@ function fitInside({ width, height }: ImageSize, target: ImageSize): ImageSize {
     : { width: Math.min(Math.ceil(width * scaleY), target.width), height: target.height };
 }
 
-function tileCalls(images: readonly VisionImage[], tiling: Tiling, { scaling }: ImageProcessor, folder: FamilyFolder): VisionCall[] {
-  const output = folder.outputs.vision_encoder.find(({ name }) => name !== NEWLINE)!.name;
-  const tilesOf = ({ views }: VisionImage): PixelView[] => [views[0]!, ...(views[1] ? cutTiles(views[1], tiling.side) : [])];
-  const shape = ({ views }: VisionImage) => (views[1] ? `${views[1].width}x${views[1].height}` : "square");
-  return groupByShape(images, shape, (image) => imagesPerCall(tilesOf(image))).map((indices) => {
-    const tiles = indices.map((index) => tilesOf(images[index]!));
-    return {
-      images: indices,
-      feeds: { pixel_values: planesOf(tiles.flat(), scaling) },
-      features(outputs) {
-        const { data, dims } = outputs[output]!;
-        const newline = outputs[NEWLINE]!.data;
-        const size = dims[1]! * dims[2]!;
-        let at = 0;
-        return indices.map((index, i) => {
-          const rows = data.subarray(at, (at += tiles[i]!.length * size));
-          if (tiles[i]!.length === 1) return concatenate([rows, newline]);
-          const source = images[index]!.source_size;
-          if (!source) throw new StageError("an image that is cut into tiles came without its own size", { remedy: "set model.split_images to false" });
-          const picture = joinTiles(rows.subarray(size), newline, tiling.grid(source), source, tiling.maxTiles);
-          return concatenate([rows.subarray(0, size), picture]);
-        });
-      },
-    };
-  });
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) (out.set(part, at), (at += part.length));
-  return out;
+/** The square's rows, then the tiles' put together as one picture; of a square alone its rows and one newline. */
+function imageRows([square, ...tiles]: readonly Float32Array[], { source_size }: VisionImage, newline: Float32Array, tiling: Tiling): Float32Array {
+  if (tiles.length === 0) return concatenate([square!, newline]);
+  if (!source_size) throw new StageError("an image that is cut into tiles came without its own size", { remedy: "set model.split_images to false" });
+  return concatenate([square!, joinTiles(concatenate(tiles), newline, tiling.grid(source_size), source_size, tiling.maxTiles)]);
 }

@@ -1,7 +1,7 @@
 import { readImageProcessor } from "../image-processor.ts";
 import { countingPositions, type Family, type FamilyEntry, imageTokenId, integerOf } from "./family.ts";
 import { llavaView, tokensOfView } from "./llava.ts";
-import { plainVisionCalls } from "./plain-vision.ts";
+import { plainFeeds } from "./plain-vision.ts";
 
 /** nanoLLaVA, FastVLM: LLaVA with a Qwen2 decoder, a flat config.json and templates over plain text. */
 export const llavaQwen2: FamilyEntry = {
@@ -22,7 +22,7 @@ export const llavaQwen2: FamilyEntry = {
       imageText: (_, { tokenOf }) => ({ text: tokenOf(imageToken)!, runs: [numTokens] }),
       views: (size) => [llavaView(folder, size)],
       whole_views: true,
-      visionCalls: (images) => plainVisionCalls(images, scaling, folder),
+      visionFeeds: plainFeeds(scaling),
       position_rows: 1,
       positions: (ids) => countingPositions(ids, 0),
     } satisfies Family;

@@ -3,7 +3,7 @@ import type { ImageSize, ViewPlan } from "../contract.ts";
 import { llavaV1Template } from "../chat-template.ts";
 import { plainResize, readImageProcessor, sizeSetting, squareSetting, StepPlan } from "../image-processor.ts";
 import { countingPositions, type Family, type FamilyEntry, type FamilyFolder, imageTokenId, integerOf, object } from "./family.ts";
-import { plainVisionCalls } from "./plain-vision.ts";
+import { plainFeeds } from "./plain-vision.ts";
 
 /** LLaVA 1.5 and its like: one view an image, a fixed number of tokens. */
 export const llava: FamilyEntry = {
@@ -22,7 +22,7 @@ export const llava: FamilyEntry = {
       imageText: (_, { tokenOf }) => ({ text: tokenOf(imageToken)!, runs: [numTokens] }),
       views: (size) => [view(size)],
       whole_views: true,
-      visionCalls: (images) => plainVisionCalls(images, processor.scaling, folder),
+      visionFeeds: plainFeeds(processor.scaling),
       position_rows: 1,
       positions: (ids) => countingPositions(ids, 0),
     } satisfies Family;

@@ -1,40 +1,20 @@
 import { scalingTables, writePlanes } from "../pixel-tensor.ts";
 import type { PixelScaling } from "../image-processor.ts";
-import { type FamilyFolder, groupByShape, type PixelView, type PlainTensor, type VisionCall, type VisionImage } from "./family.ts";
+import type { PixelView, PlainTensor } from "./family.ts";
 
-/** Views whose floats go into one run of the encoder: enough to fill the cores, few enough to stay in memory. */
-const MAX_CALL_VALUES = 12 << 20;
-const MAX_CALL_VIEWS = 64;
-
-/** Calls of encoders that take whole views, pixel_values [views, 3, height, width], and give [views, tokens, hidden]. */
-export function plainVisionCalls(images: readonly VisionImage[], scaling: PixelScaling, folder: FamilyFolder): VisionCall[] {
-  const output = folder.outputs.vision_encoder[0]!.name;
-  const shape = ({ views }: VisionImage) => `${views.length}x${views[0]!.width}x${views[0]!.height}`;
-  return groupByShape(images, shape, ({ views }) => imagesPerCall(views)).map((indices) => ({
-    images: indices,
-    feeds: { pixel_values: planesOf(indices.flatMap((index) => images[index]!.views), scaling) },
-    features(outputs) {
-      const { data } = outputs[output]!;
-      const each = data.length / indices.length;
-      return indices.map((_, i) => data.slice(i * each, (i + 1) * each));
-    },
-  }));
+/** Of encoders that take pixel_values [views, 3, height, width] and give [views, tokens, hidden]. */
+export function plainFeeds(scaling: PixelScaling): (views: readonly PixelView[]) => { readonly pixel_values: PlainTensor } {
+  const tables = scalingTables(scaling);
+  return (views) => ({ pixel_values: planesOf(views, tables) });
 }
 
 /** Views of one size as float32 [views, 3, height, width]. */
-export function planesOf(views: readonly PixelView[], scaling: PixelScaling): PlainTensor {
+export function planesOf(views: readonly PixelView[], tables: Float32Array): PlainTensor {
   const { width, height } = views[0]!;
   const size = 3 * width * height;
-  const tables = scalingTables(scaling);
   const data = new Float32Array(views.length * size);
   views.forEach(({ pixels }, i) => writePlanes(pixels, tables, data, i * size));
   return { type: "float32", dims: [views.length, 3, height, width], data };
-}
-
-/** How many images like this one go into a call. */
-export function imagesPerCall(views: readonly PixelView[]): number {
-  const values = views.reduce((sum, { width, height }) => sum + 3 * width * height, 0);
-  return Math.max(1, Math.min(MAX_CALL_VIEWS, Math.floor(MAX_CALL_VALUES / values)));
 }
 
 /** Squares of one side cut from a picture, row by row. */

@@ -5,14 +5,12 @@ import {
   type Family,
   type FamilyEntry,
   type FamilyFolder,
-  groupByShape,
   imageTokenId,
   integerOf,
   object,
   type PixelView,
   type PlacedImage,
-  type VisionCall,
-  type VisionImage,
+  type PlainTensor,
 } from "./family.ts";
 
 const DEEPSTACK =
@@ -26,6 +24,8 @@ export const qwen2Vl: FamilyEntry = {
     const patches = patchesOf(processor, folder);
     const imageToken = imageTokenId(folder.config);
     const cell = patches.size * patches.merge;
+    const tables = scalingTables(processor.scaling);
+    const gridInput = folder.inputs.vision_encoder.find(({ name }) => name.endsWith("grid_thw"))?.name ?? "image_grid_thw";
     return {
       image_token_id: imageToken,
       inlinePlaceholder: (placeholder) => `<|vision_start|>${placeholder}<|vision_end|>`,
@@ -39,7 +39,8 @@ export const qwen2Vl: FamilyEntry = {
         return { text: tokenOf(imageToken)!, runs: [(width / cell) * (height / cell)] };
       },
       views: (size) => [new StepPlan(size).resize(smartSize(size, patches), processor.kernel).done()],
-      visionCalls: (images) => patchCalls(images, patches, processor, folder),
+      visionFeeds: (views) => patchFeeds(views, patches, tables, gridInput),
+      max_call_values: MAX_CALL_PATCHES * 3 * patches.size ** 2,
       position_rows: 3,
       positions: (ids, images) => gridPositions(ids, images, imageToken, cell),
     } satisfies Family;
@@ -107,33 +108,16 @@ function roundHalfEven(value: number): number {
 const MAX_CALL_PATCHES = 1024;
 
 /** pixel_values [patches, 3 * frames * size * size] of images packed one after the other, and their grids. */
-function patchCalls(images: readonly VisionImage[], patches: Patches, { scaling }: ImageProcessor, folder: FamilyFolder): VisionCall[] {
-  const output = folder.outputs.vision_encoder[0]!.name;
-  const grid = folder.inputs.vision_encoder.find(({ name }) => name.endsWith("grid_thw"))?.name ?? "image_grid_thw";
-  const tables = scalingTables(scaling);
-  const numPatches = ({ width, height }: PixelView) => (width / patches.size) * (height / patches.size);
-  const shape = ({ views }: VisionImage) => `${views[0]!.width}x${views[0]!.height}`;
-  const limit = ({ views }: VisionImage) => Math.max(1, Math.floor(MAX_CALL_PATCHES / numPatches(views[0]!)));
-  return groupByShape(images, shape, limit).map((indices) => {
-    const views = indices.map((index) => images[index]!.views[0]!);
-    const width = 3 * patches.frames * patches.size ** 2;
-    const each = numPatches(views[0]!);
-    const data = new Float32Array(views.length * each * width);
-    views.forEach((view, i) => writePatches(view, patches, tables, data.subarray(i * each * width, (i + 1) * each * width)));
-    const grids = views.flatMap((view) => [1, view.height / patches.size, view.width / patches.size]);
-    return {
-      images: indices,
-      feeds: {
-        pixel_values: { type: "float32", dims: [views.length * each, width], data },
-        [grid]: { type: "int64", dims: [views.length, 3], data: Int32Array.from(grids) },
-      },
-      features(outputs) {
-        const { data: rows } = outputs[output]!;
-        const length = rows.length / views.length;
-        return views.map((_, i) => rows.slice(i * length, (i + 1) * length));
-      },
-    };
-  });
+function patchFeeds(views: readonly PixelView[], patches: Patches, tables: Float32Array, gridInput: string): Record<string, PlainTensor> {
+  const [rows, columns] = [views[0]!.height / patches.size, views[0]!.width / patches.size];
+  const width = 3 * patches.frames * patches.size ** 2;
+  const each = rows * columns * width;
+  const data = new Float32Array(views.length * each);
+  views.forEach((view, i) => writePatches(view, patches, tables, data.subarray(i * each, (i + 1) * each)));
+  return {
+    pixel_values: { type: "float32", dims: [views.length * rows * columns, width], data },
+    [gridInput]: { type: "int64", dims: [views.length, 3], data: Int32Array.from(views.flatMap(() => [1, rows, columns])) },
+  };
 }
 
 /** Cells row by row; in a cell its patches row by row; in a patch [3, frames, size, size]. */

@@ -94,3 +94,14 @@ function interpolate(
 function sourcePlace(index: number, from: number, to: number): number {
   return Math.max(0, ((index + 0.5) * from) / to - 0.5);
 }
+
+export function concatenate(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0]!;
+  const out = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
