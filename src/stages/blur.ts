@@ -5,6 +5,7 @@ import { mapConcurrently } from "../core/map-concurrently.ts";
 import { binaryColumn, binaryValue, columnData, takeRows, utf8Values, withColumns } from "../core/record-batch.ts";
 import type { Batch, BatchContext, MapStage, Operator, StageOutput } from "../core/stage.ts";
 import { openThreadPool, type ThreadPool } from "../core/thread-pool.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import { meanColor } from "../kernels/mean-color.ts";
 import type { Model } from "../model/contract.ts";
 import type { BlurTask } from "./blur-thread.ts";
@@ -110,7 +111,8 @@ class BlurOperator implements Operator {
         const sigma = this.#config.sigma_px ?? fraction * Math.min(image.width, image.height);
         // A message with a view into the batch would copy the whole column behind it: send the image alone.
         const pixels = image.data.slice();
-        return this.#pool.run({ pixels, width: image.width, height: image.height, sigma }, [pixels.buffer]);
+        // A large image takes seconds; closing the pool ends them.
+        return unlessAborted(this.#pool.run({ pixels, width: image.width, height: image.height, sigma }, [pixels.buffer]), signal);
       }
     }
   }
