@@ -31,12 +31,24 @@ async function start() {
   return main(process.argv.slice(2));
 }
 
-// Workers and threads must not keep a finished process alive: output is flushed, then it ends.
-const end = (code) => process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
-
-// A reader that has gone (`| head`) changes neither what a run does nor how it ends.
-process.stdout.on("error", (error) => error.code === "EPIPE" || process.exit(1));
+// A reader that has gone (`| head`) changes neither what a run does nor how it ends; a full disk does.
+const failed = (error) => {
+  if (error.code === "EPIPE") return;
+  console.error(`error stdout: ${error.message}`);
+  process.exit(1);
+};
+process.stdout.on("error", failed);
 process.stderr.on("error", () => undefined);
+
+// Workers and threads must not keep a finished process alive: output is flushed, then it ends.
+const end = (code) => {
+  // Who interrupts it does not wait for a reader that has stopped.
+  if (code === 130 || code === 143) setTimeout(() => process.exit(code), 1000);
+  process.stdout.write("", (error) => {
+    if (error) failed(error);
+    process.stderr.write("", () => process.exit(code));
+  });
+};
 start().then(end, (error) => {
   console.error(error);
   end(1);

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { PipelineConfig } from "../config/pipeline-config.ts";
 import type { SourceChange } from "../core/source.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import { ScoresFolder } from "../report/scores-folder.ts";
 import { interruptible } from "./interruption.ts";
 import type { CommonOptions, Shell } from "./shell.ts";
@@ -35,10 +36,16 @@ export async function scoresOf({ shell, options }: AnalysisContext, config: Pipe
   const view = await openView({ shell, options, name: config.name }, run_id);
   view.notice(`scores in ${path}`, { event: "scores_needed", path });
   try {
-    const plan = await buildPlan({ ...config, output: { ...config.output, path } }, sourceChange ? { sourceChange } : {});
+    const planned = { ...config, output: { ...config.output, path } };
     await interruptible(
-      (signal) => runPipeline(plan, { observer: view, signal, run_id, fresh: false, retry_rejects: false }),
-      (name) => view.notice(`${name}: finishing what is being committed; again to stop at once`),
+      async (signal) => {
+        const plan = await unlessAborted(buildPlan(planned, sourceChange ? { sourceChange } : {}), signal);
+        await runPipeline(plan, { observer: view, signal, run_id, fresh: false, retry_rejects: false });
+      },
+      (name) => {
+        view.close(); // with the cursor shown again, whatever comes next
+        view.notice(`${name}: finishing what is being committed; again to stop at once`);
+      },
     );
   } finally {
     view.close();

@@ -2,7 +2,8 @@ import { existsSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline/promises";
-import { EXIT_CODE, PlanError } from "../core/errors.ts";
+import { EXIT_CODE, InterruptedError, PlanError } from "../core/errors.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import type { CommonOptions, Shell } from "./shell.ts";
 import { type Verb, withCommonOptions, withExamples } from "./verb.ts";
 
@@ -51,12 +52,15 @@ export const initVerb: Verb<InitOptions> = {
 
 /** On a terminal the user's answer; elsewhere PlanError. */
 async function ask(shell: Shell, question: string, what: string): Promise<string> {
-  if (shell.stderr.isTTY !== true || !process.stdin.isTTY) {
-    throw new PlanError(`${what} could not be found`, { remedy: "name it: pipeline init ANNOTATIONS --images FOLDER --model FOLDER" });
-  }
+  const missing = new PlanError(`${what} could not be found`, { remedy: "name it: pipeline init ANNOTATIONS --images FOLDER --model FOLDER" });
+  if (shell.stderr.isTTY !== true || !process.stdin.isTTY) throw missing;
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  // Without listeners readline closes, and before Node 20.20 its question is never answered.
+  const ended = new AbortController();
+  prompt.once("SIGINT", () => ended.abort(new InterruptedError("SIGINT")));
+  prompt.once("close", () => ended.abort(missing));
   try {
-    return (await prompt.question(`${question}: `)).trim();
+    return (await unlessAborted(prompt.question(`${question}: `), ended.signal)).trim();
   } finally {
     prompt.close();
   }

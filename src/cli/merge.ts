@@ -1,3 +1,4 @@
+import { unlessAborted } from "../core/unless-aborted.ts";
 import { residentBytes } from "./process-memory.ts";
 import { inputsOf } from "./run.ts";
 import type { CommonOptions } from "./shell.ts";
@@ -42,7 +43,7 @@ export const mergeVerb: Verb<MergeVerbOptions> = {
     const lineage = { inputs: inputsOf(config.source), output: config.output.path };
     return watchRun({ shell, options, configFile: file!, name: config.name, lineage }, async (handles) => {
       const reporter = new RunReporter(handles, residentBytes);
-      const plan = await buildPlan(config);
+      const plan = await unlessAborted(buildPlan(config), handles.signal);
       const summary = await mergeShards(plan, { ...handles, observer: reporter.observer, fresh: false, retry_rejects: false });
       if (options.report && config.output.report) await reporter.write(summary, plan.source);
       return summary;

@@ -2,6 +2,7 @@
  * A run's events for data catalogues, as OpenLineage has them (specification 2-0-2, RunEvent): START, then COMPLETE, FAIL or
  * ABORT, appended to a file as JSON lines or posted to an HTTP address. A catalogue that can't be reached never costs a run.
  */
+import { constants } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -14,6 +15,8 @@ const FACETS = "https://openlineage.io/spec/facets";
 const PRODUCER = `urn:vig-pipeline:${toolVersion()}`;
 /** A catalogue that answers later is not waited for. */
 const TIMEOUT_MS = 5_000;
+/** A named pipe that nobody reads is an error, and not waited for. */
+const APPEND = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | (constants.O_NONBLOCK ?? 0);
 
 export interface LineageJob {
   readonly name: string;
@@ -50,7 +53,7 @@ export class OpenLineage {
 
   async #send(content: object): Promise<void> {
     try {
-      if (!/^https?:\/\//.test(this.#target)) return await appendFile(this.#target, `${JSON.stringify(content)}\n`);
+      if (!/^https?:\/\//.test(this.#target)) return await appendFile(this.#target, `${JSON.stringify(content)}\n`, { flag: APPEND });
       const response = await fetch(this.#target, {
         method: "POST",
         headers: { "content-type": "application/json" },

@@ -1,5 +1,6 @@
 import type { CommonOptions } from "./shell.ts";
 import { formatBytes } from "./format-numbers.ts";
+import { interruptible } from "./interruption.ts";
 import { shortPath } from "./summary.ts";
 import { type Verb, withCommonOptions, withExamples } from "./verb.ts";
 
@@ -23,13 +24,9 @@ export const reportVerb: Verb<ReportVerbOptions> = {
   },
   async run(shell, options, [folder]) {
     const [{ writeReport }, { openRecordedSource }] = await Promise.all([import("../report/write-report.ts"), import("../config/recorded-source.ts")]);
-    const written = await writeReport({
-      outputPath: folder!,
-      openSource: openRecordedSource,
-      signal: new AbortController().signal,
-      ...(options.sample === undefined ? {} : { samples: options.sample }),
-      ...(options.output === undefined ? {} : { file: options.output }),
-    });
+    const { output: file, sample: samples } = options;
+    const asked = { outputPath: folder!, openSource: openRecordedSource, ...(samples === undefined ? {} : { samples }), ...(file === undefined ? {} : { file }) };
+    const written = await interruptible((signal) => writeReport({ ...asked, signal }), () => undefined);
     if (!options.quiet) shell.stdout.write(`${shortPath(written.path)}  ${formatBytes(written.num_bytes)}\n`);
     return 0;
   },

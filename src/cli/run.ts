@@ -2,6 +2,7 @@ import { residentBytes } from "./process-memory.ts";
 import type { SourceConfig } from "../config/pipeline-config.ts";
 import { PlanError } from "../core/errors.ts";
 import type { Shard } from "../core/shard.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import type { CommonOptions } from "./shell.ts";
 import { overridesOf, type ThreadsOption, type Verb, withConfigOptions, withExamples, withThreads } from "./verb.ts";
 import { watchRun } from "./watch-run.ts";
@@ -59,7 +60,7 @@ export const runVerb: Verb<RunVerbOptions> = {
     const lineage = { inputs: inputsOf(config.source), output: config.output.path };
     return watchRun({ shell, options, configFile: file!, name: config.name, lineage }, async (handles) => {
       const reporter = new RunReporter(handles, residentBytes);
-      const plan = await buildPlan(config);
+      const plan = await unlessAborted(buildPlan(config), handles.signal);
       const choices = { ...handles, fresh: options.fresh, retry_rejects: options.retryRejects, check_images: options.checkImages };
       if (shard) return runShard(plan, shard, choices);
       const summary = await runPipeline(plan, { ...choices, observer: reporter.observer });

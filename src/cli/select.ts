@@ -1,4 +1,5 @@
 import { PlanError } from "../core/errors.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import type { CommonOptions } from "./shell.ts";
 import { type Verb, withConfigOptions, withExamples } from "./verb.ts";
 import { watchRun } from "./watch-run.ts";
@@ -33,7 +34,7 @@ export const selectVerb: Verb<SelectVerbOptions> = {
     ]);
     const { config } = await loadConfig(file!, { overrides: options.set, environment: shell.env });
     return watchRun({ shell, options, configFile: file!, name: config.name }, async (handles) =>
-      selectAgain(await buildPlan(config, topPercents === undefined ? {} : { topPercents }), { ...handles, fresh: false, retry_rejects: false }),
+      selectAgain(await unlessAborted(buildPlan(config, topPercents === undefined ? {} : { topPercents }), handles.signal), { ...handles, fresh: false, retry_rejects: false }),
     );
   },
 };

@@ -40,7 +40,10 @@ export async function watchRun(watch: WatchOptions, work: (handles: RunHandles) 
   try {
     summary = await interruptible(
       (signal) => work({ observer: view, signal, run_id }),
-      (name) => view.notice(`${name}: finishing what is being committed; again to stop at once`),
+      (name) => {
+        view.close(); // with the cursor shown again, whatever comes next
+        view.notice(`${name}: finishing what is being committed; again to stop at once`);
+      },
     );
     exitCode = summary.success ? EXIT_CODE.done : EXIT_CODE.tooManyRejects;
     await lineage?.ended({ summary });

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT_CODE, PlanError } from "../core/errors.ts";
 import { silentObserver, type RunObserver } from "../core/progress.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import { colorsFor } from "./colors.ts";
 import { interruptible } from "./interruption.ts";
 import { watchParent } from "./parent-watch.ts";
@@ -40,10 +41,9 @@ export const workerVerb: Verb<WorkerVerbOptions> = {
     if (options.stdio === options.describe) throw new PlanError("a worker wants either --stdio or --describe", { remedy: "--stdio serves jobs, --describe prints what it would serve" });
     const [{ loadConfig }, { buildPlan }] = await Promise.all([import("../config/load-config.ts"), import("../config/build-plan.ts")]);
     const { config } = await loadConfig(file!, { overrides: options.set, environment: shell.env });
-    const plan = await buildPlan(config);
     if (options.describe) {
       const { describeWorker } = await import("../worker/describe.ts");
-      shell.stdout.write(`${JSON.stringify(await describeWorker(plan), null, 2)}\n`);
+      shell.stdout.write(`${JSON.stringify(await describeWorker(await buildPlan(config)), null, 2)}\n`);
       return EXIT_CODE.done;
     }
     const { serve } = await import("../worker/serve.ts");
@@ -52,7 +52,11 @@ export const workerVerb: Verb<WorkerVerbOptions> = {
     const stopWatching = watchParent(orphaned);
     try {
       await interruptible(
-        (signal) => serve({ plan, stdin: process.stdin, stdout: process.stdout, observer: log.observer, signal: AbortSignal.any([signal, orphaned.signal]) }),
+        async (interrupted) => {
+          const signal = AbortSignal.any([interrupted, orphaned.signal]);
+          const plan = await unlessAborted(buildPlan(config), signal);
+          await serve({ plan, stdin: process.stdin, stdout: process.stdout, observer: log.observer, signal });
+        },
         () => undefined,
       );
       return EXIT_CODE.done;

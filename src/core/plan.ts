@@ -26,6 +26,8 @@ export interface OpenOutputOptions {
   readonly fresh: boolean;
   /** Splits with rejects are scored again. */
   readonly retry_rejects: boolean;
+  /** Ends with its reason what takes long: reading all that a large folder holds, writing parts. */
+  readonly signal?: AbortSignal;
 }
 
 /** Checked and ready: files were read to make it, but no session, worker or output folder is open yet. */

@@ -37,7 +37,10 @@ export class ImageDigests {
    */
   async ofAll(signal: AbortSignal): Promise<string> {
     const unread = this.#keys.filter((key) => !this.#digests.has(key));
-    await mapConcurrently(unread, IMAGES_AT_ONCE, (key) => this.readImage(key, signal));
+    await mapConcurrently(unread, IMAGES_AT_ONCE, (key) => {
+      signal.throwIfAborted();
+      return this.readImage(key, signal);
+    });
     if (this.#keys.length === 0) return "";
     const all = createHash("sha256");
     for (const key of this.#keys) all.update(this.#digests.get(key)!);

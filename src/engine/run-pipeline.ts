@@ -40,7 +40,7 @@ export async function carryOut(plan: Plan, options: RunOptions, check: (output: 
 
   const splits = await watch.phase("scan", () => scanSplits(plan, signal));
   const input = identifyInput(splits);
-  const output = await plan.output.open({ fresh: options.fresh, retry_rejects: options.retry_rejects });
+  const output = await plan.output.open({ fresh: options.fresh, retry_rejects: options.retry_rejects, signal });
   try {
     warnOfDamage(output.damaged, watch.observer);
     if (options.check_images) await watch.phase("check", () => forgetChangedImages(plan, output, splits, { observer: watch.observer, signal }));
@@ -104,7 +104,7 @@ export async function carryOut(plan: Plan, options: RunOptions, check: (output: 
  */
 export async function selectAgain(plan: Plan, options: RunOptions): Promise<RunSummary> {
   const watch = new Stopwatch(options.observer);
-  const output = await plan.output.open({ fresh: false, retry_rejects: false });
+  const output = await plan.output.open({ fresh: false, retry_rejects: false, signal: options.signal });
   try {
     const manifest = (await output.readManifest()) as (Manifest & Readonly<Record<string, unknown>>) | undefined;
     const complete = await output.isComplete();

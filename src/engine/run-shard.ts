@@ -21,7 +21,7 @@ export async function runShard(plan: Plan, shard: Shard, options: RunOptions): P
   const all = await watch.phase("scan", () => scanSplits(plan, signal));
   const splits = all.filter((split) => shardOfSplit(split, shard.count) === shard.index);
   const run_id = options.run_id ?? randomUUID();
-  const output = await plan.output.openShard(shard, { fresh: options.fresh, retry_rejects: options.retry_rejects });
+  const output = await plan.output.openShard(shard, { fresh: options.fresh, retry_rejects: options.retry_rejects, signal });
   try {
     warnOfDamage(output.damaged, watch.observer);
     const done = splits.filter((split) => output.committed().has(split.digest));

@@ -32,6 +32,8 @@ export async function openScorer(model: ScorerModel, options: ScorerOptions, sig
     max_length: model.max_length,
   });
   const head = await decoderHead(model, workerModel(0), signal);
+  // While files were read nobody listened.
+  signal.throwIfAborted();
   const lanes = Array.from({ length: options.num_workers }, (_, i) => new Lane(workerModel(i), head));
   const stop = () => lanes.forEach((lane) => void lane.close());
   signal.addEventListener("abort", stop, { once: true });

@@ -178,6 +178,7 @@ class Album {
 
   /** The picture's number, or in words why there is none. */
   async add(place: number, key: string, signal: AbortSignal): Promise<number | string> {
+    signal.throwIfAborted();
     if (!this.#images) return "the manifest does not say where the images are";
     if (this.#room <= 0) return "left out to keep this page small";
     const bytes = await this.#images.read(place, key, signal);

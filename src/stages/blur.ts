@@ -5,6 +5,7 @@ import { mapConcurrently } from "../core/map-concurrently.ts";
 import { binaryColumn, binaryValue, columnData, takeRows, utf8Values, withColumns } from "../core/record-batch.ts";
 import type { Batch, BatchContext, MapStage, Operator, StageOutput } from "../core/stage.ts";
 import { openThreadPool, type ThreadPool } from "../core/thread-pool.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import { meanColor } from "../kernels/mean-color.ts";
 import type { Model } from "../model/contract.ts";
 import type { BlurTask } from "./blur-thread.ts";
@@ -113,7 +114,8 @@ class BlurOperator implements Operator {
         const tasks = images.map(({ data, width, height }) => {
           return { pixels: data.slice(), width, height, sigma: this.#config.sigma_px ?? fraction * Math.min(width, height) };
         });
-        return this.#pool.run(tasks, tasks.map(({ pixels }) => pixels.buffer));
+        // A large image takes seconds; closing the pool ends them.
+        return unlessAborted(this.#pool.run(tasks, tasks.map(({ pixels }) => pixels.buffer)), signal);
       }
     }
   }

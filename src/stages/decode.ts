@@ -5,6 +5,7 @@ import { imagesSchema } from "../core/columns.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import { binaryColumn, columnData, int32Column, makeRecordBatch, takeRows, utf8Column, utf8ListValue, utf8Value } from "../core/record-batch.ts";
 import type { Reject } from "../core/rejects.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import type { ImageSize, Model } from "../model/contract.ts";
 import { requireColumns } from "./require-columns.ts";
 import { decodeSource, renderView, type Pixels } from "./image-decoding.ts";
@@ -102,7 +103,8 @@ class DecodeOperator implements Operator {
     const source = await decodeSource(bytes, this.#config);
     if (isImageReject(source)) return source;
     const plans = this.#model.views(source);
-    const views = await Promise.all(plans.map(async (plan, view) => ({ key, view, source, ...(await renderView(source, plan)) })));
+    signal.throwIfAborted();
+    const views = await unlessAborted(Promise.all(plans.map(async (plan, view) => ({ key, view, source, ...(await renderView(source, plan)) }))), signal);
     return this.#keepSource ? [{ key, view: SOURCE_VIEW, source, ...source }, ...views] : views;
   }
 

@@ -1,5 +1,5 @@
-import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, expect, it } from "vitest";
@@ -7,6 +7,13 @@ import { afterAll, expect, it } from "vitest";
 const bin = path.join(import.meta.dirname, "..", "..", "bin", "pipeline.js");
 const folder = mkdtempSync(path.join(tmpdir(), "vig-bin-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+it.runIf(existsSync("/dev/full"))("fails where its result can't be written", () => {
+  const full = openSync("/dev/full", "w");
+  const ended = spawnSync(process.execPath, [bin, "schema"], { stdio: ["ignore", full, "pipe"], encoding: "utf8" });
+  closeSync(full);
+  expect(ended).toMatchObject({ status: 1, stderr: expect.stringMatching(/stdout: ENOSPC/) as string });
+});
 
 // glibc reads its variables when a process starts: what Node sets for itself comes too late, and is not in procfs.
 it.runIf(process.platform === "linux")("starts Node in its own process, with few malloc arenas, and V8 knows every flag", async () => {

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -73,7 +74,10 @@ describe("OpenLineage events", () => {
     const problems: string[] = [];
     await new OpenLineage("http://127.0.0.1:9/", job, (message) => problems.push(message)).ended({ summary });
     await new OpenLineage(path.join(file(), "not-a-folder"), job, (message) => problems.push(message)).ended({ summary });
-    expect(problems).toHaveLength(4);
+    const pipe = file();
+    execFileSync("mkfifo", [pipe]);
+    await new OpenLineage(pipe, job, (message) => problems.push(message)).ended({ summary });
+    expect(problems).toHaveLength(6);
     for (const problem of problems) expect(problem).toMatch(/^no OpenLineage event could be sent to/);
   });
 });

@@ -27,11 +27,18 @@ describe.skipIf(process.platform !== "linux")("the inference process", () => {
     }
   });
 
-  it("ends with its parent where the channel stays open in another process", async () => {
+  // As onnxruntime does while it loads or runs a graph.
+  const blocks = `const send = process.send; process.send = (message) => (setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)), send.call(process, message))`;
+
+  it.each([
+    ["the channel stays open in another process", ""],
+    ["it is in the middle of a run", blocks],
+  ])("ends with its parent where %s", async (_, preloaded) => {
+    const preload = ["--import", `data:text/javascript,${encodeURIComponent(preloaded)}`];
     // The parent hands its own fourth file on as the worker's channel; the other end is here.
     const env = { ...process.env, NODE_CHANNEL_FD: "3", NODE_CHANNEL_SERIALIZATION_MODE: "advanced" };
     const script = `
-      const args = ${JSON.stringify([...execArgv, path])};
+      const args = ${JSON.stringify([...execArgv, ...preload, path])};
       const env = ${JSON.stringify(env)};
       const worker = require("node:child_process").spawn(process.execPath, [...args, String(process.pid)], { env, stdio: ["ignore", "ignore", "ignore", 3] });
       process.stdout.write(worker.pid + "\\n");

@@ -116,6 +116,15 @@ describe("openScorer", () => {
     expect((await opened.score(request, never())).sequences).toHaveLength(request.sequences.length);
   });
 
+  test("an abort that comes before there is a process starts none", async () => {
+    const reason = new Error("stopped");
+    const controller = new AbortController();
+    const opening = open({}, controller.signal);
+    controller.abort(reason);
+    await expect(opening).rejects.toBe(reason);
+    expect(workersOf(process.pid)).toEqual([]);
+  });
+
   test("an abort settles what is under way at once, with the signal's reason", async () => {
     const opened = await open();
     const controller = new AbortController();

@@ -36,6 +36,8 @@ const samples = samplesBatch([
   sample("f", ["3.png"], "blue"),
 ]);
 
+const oneImage = { samples: samplesBatch([sample("a", ["1.png"], "a red square")]), images: noImages };
+
 const stages = {
   tokenize: () => tokenize(model, limits),
   decode: () => decode(limits, { model, keepSource: false }),
@@ -94,6 +96,15 @@ describe("decode", () => {
     expect(rejects[0]!.message).toMatch(/^bad\.png: /);
   });
 
+  it("goes no further with an image at an abort", async () => {
+    const controller = new AbortController();
+    const reason = new Error("stopped");
+    const operator = await stages.decode().open(never);
+    const aborting = plainSplit(() => (controller.abort(reason), Promise.resolve(files.get("1.png")!)));
+    await expect(operator.process(await upTo("decode", oneImage), { split: aborting, signal: controller.signal })).rejects.toBe(reason);
+    await operator.close();
+  });
+
   it("rejects a later sample for an image that failed in an earlier batch, without reading it again", async () => {
     const batch = await upTo("decode");
     const one = (row: number): Batch => ({ ...batch, samples: batch.samples.slice(row, row + 1) });
@@ -118,6 +129,16 @@ describe("blur", () => {
     };
     expect(spread("pixels")).toBeGreaterThan(100);
     expect(spread("pixels_blur")).toBeLessThan(20);
+  });
+
+  it("does not wait for an image at an abort", async () => {
+    const controller = new AbortController();
+    const reason = new Error("stopped");
+    const operator = await stages.blur().open(never);
+    const blurring = operator.process(await upTo("blur", oneImage), { split: split(), signal: controller.signal });
+    controller.abort(reason);
+    await expect(blurring).rejects.toBe(reason);
+    await operator.close();
   });
 
   it("can blur the source instead, and drops it again", async () => {

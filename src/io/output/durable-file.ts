@@ -91,16 +91,18 @@ export function sha256(content: Uint8Array | string): string {
   return createHash("sha256").update(content).digest("hex");
 }
 
-/** sha256 (hex) and size of a file, or undefined where there is none. */
-export async function digestOfFile(path: string): Promise<{ readonly digest: string; readonly num_bytes: number } | undefined> {
+/** sha256 (hex) and size of a file, or undefined where there is none. Throws the signal's reason once it aborts. */
+export async function digestOfFile(path: string, signal?: AbortSignal): Promise<{ readonly digest: string; readonly num_bytes: number } | undefined> {
   const hash = createHash("sha256");
   let num_bytes = 0;
   try {
     for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
+      signal?.throwIfAborted();
       hash.update(chunk);
       num_bytes += chunk.length;
     }
   } catch (error) {
+    signal?.throwIfAborted();
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     return naming("read", path, () => Promise.reject(error as Error));
   }

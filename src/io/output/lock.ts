@@ -38,17 +38,14 @@ export class FolderLock {
     const owner: Owner = { ...thisProcess(), since: Date.now() };
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const name = `lock-${owner.pid}-${randomBytes(6).toString("hex")}`;
-      await writeDurably(join(folder, name), JSON.stringify(owner));
-      const others = await othersThan(folder, name, await touchedAt(join(folder, name)));
-      const holder = others.running.find((other) => other.holds);
-      if (others.running.length === 0) {
-        await writeDurably(join(folder, `${name}.held`), "");
-        for (const ended of others.ended) await removeLock(folder, ended);
-        await removeUnfinished(folder);
-        return new FolderLock(folder, name);
+      let isHeld = false;
+      try {
+        isHeld = await contend(folder, name, owner, what);
+        if (isHeld) return new FolderLock(folder, name);
+      } finally {
+        // Also where a full disk ends it: this process may live on, and its file would keep everybody out.
+        if (!isHeld) await removeLock(folder, name);
       }
-      await remove(join(folder, name));
-      if (holder) throw lockedBy(folder, what, holder);
       await sleep(20 + Math.random() * 180); // somebody contends as well: one of us will be first next time
     }
     throw new LockedError(`${what}: other processes keep contending for this folder`, { remedy: "start one run at a time" });
@@ -79,6 +76,19 @@ export class FolderLock {
     clearInterval(this.#heartbeat);
     await removeLock(this.#folder, this.#name);
   }
+}
+
+/** Whether the folder is this process's now. Throws LockedError where another holds it. */
+async function contend(folder: string, name: string, owner: Owner, what: string): Promise<boolean> {
+  await writeDurably(join(folder, name), JSON.stringify(owner));
+  const { running, ended } = await othersThan(folder, name, await touchedAt(join(folder, name)));
+  const holder = running.find((other) => other.holds);
+  if (holder) throw lockedBy(folder, what, holder);
+  if (running.length > 0) return false;
+  await writeDurably(join(folder, `${name}.held`), "");
+  for (const other of ended) await removeLock(folder, other);
+  await removeUnfinished(folder);
+  return true;
 }
 
 interface Seen {
@@ -131,9 +141,10 @@ async function removeUnfinished(folder: string): Promise<void> {
 }
 
 async function removeLock(folder: string, name: string): Promise<void> {
-  await remove(join(folder, `${name}.held${TEMPORARY_SUFFIX}`));
-  await remove(join(folder, `${name}.held`));
-  await remove(join(folder, name));
+  for (const file of [`${name}.held`, name]) {
+    await remove(join(folder, file + TEMPORARY_SUFFIX));
+    await remove(join(folder, file));
+  }
 }
 
 async function touch(path: string): Promise<void> {

@@ -6,8 +6,7 @@ import { InternalError, StageError } from "../../core/errors.ts";
 import type { BegunShard, DatasetOptions, DatasetWriter, OutputFolder, RowCopyWriter, SplitRecord } from "../../core/output.ts";
 import { int32Column, projectColumns, withColumns } from "../../core/record-batch.ts";
 import { naming } from "../file-error.ts";
-import { ParquetThread } from "../parquet/parquet-thread.ts";
-import { type Compression, ParquetWriter } from "../parquet/parquet-writer.ts";
+import type { Compression } from "../parquet/parquet-writer.ts";
 import { readParquet } from "../parquet/read-parquet.ts";
 import { assertNoShardRuns, assertShardsAgree, begunShards, removeShards, takeIn } from "./begun-shards.ts";
 import { CommittedSplits } from "./committed-splits.ts";
@@ -23,6 +22,7 @@ import { FolderRowCopyWriter } from "./row-copy-writer.ts";
 import { agreeOnPlan, readScoresPlan, SPARK } from "./scores-plan.ts";
 import { PartRows } from "./split-rows.ts";
 import { StagedSplits } from "./staged-splits.ts";
+import { writePart } from "./write-part.ts";
 
 export interface OutputFolderOptions {
   /** Made if need be. */
@@ -38,6 +38,8 @@ export interface OutputFolderOptions {
   readonly fresh: boolean;
   /** Splits with rejects are forgotten, and so scored again. */
   readonly retry_rejects: boolean;
+  /** Aborts the reading of all that the folder holds, and the writing of parts. */
+  readonly signal?: AbortSignal;
 }
 
 const WORK = "_work";
@@ -68,7 +70,7 @@ export async function openOutputFolder(options: OutputFolderOptions): Promise<Ou
     const { journal, entries } = await Journal.open(join(work, "journal.jsonl"));
     try {
       entries.push(...(await takeIn(work, shards, journal)));
-      const recovered = await recover(path, work, entries, options.scores_hash);
+      const recovered = await recover(path, work, entries, options.scores_hash, options.signal);
       const folder = new LockedOutputFolder(path, options, { lock, journal, recovered, shards });
       if (options.retry_rejects) await folder.forgetRejects();
       return folder;
@@ -224,7 +226,7 @@ class LockedOutputFolder implements OutputFolder {
     const files = (await this.readManifest())?.["files"] as PublishedFiles | undefined;
     if (!files) return []; // an earlier version's
     const different: string[] = [];
-    for (const dataset of datasetsOf(files)) if (dataset !== "scores") different.push(...(await findDifferent(this.path, dataset, files)));
+    for (const dataset of datasetsOf(files)) if (dataset !== "scores") different.push(...(await findDifferent(this.path, dataset, files, this.#options.signal)));
     return different;
   }
 
@@ -242,8 +244,11 @@ class LockedOutputFolder implements OutputFolder {
 
   async close(): Promise<void> {
     await this.#publishing;
-    await this.#journal.close();
-    await this.#lock.release();
+    try {
+      await this.#journal.close();
+    } finally {
+      await this.#lock.release();
+    }
   }
 
   /** What was not written by this run keeps the digests it had: damage since then stays visible. */
@@ -254,7 +259,7 @@ class LockedOutputFolder implements OutputFolder {
     for (const [path, { digest, num_bytes }] of scores.sort()) files[path.replaceAll("\\", "/")] = { sha256: digest, num_bytes };
     for (const dataset of (await namesIn(this.path)).filter((name) => DATASET_NAME.test(name))) {
       const known = this.#written.has(dataset) ? {} : filesOf(before, dataset);
-      Object.assign(files, Object.keys(known).length > 0 ? known : await describeDataset(this.path, dataset));
+      Object.assign(files, Object.keys(known).length > 0 ? known : await describeDataset(this.path, dataset, this.#options.signal));
     }
     return files;
   }
@@ -310,23 +315,11 @@ class LockedOutputFolder implements OutputFolder {
 
   /** Writes and journals one part, then removes the staged files that it replaces. */
   async #writePart(layout: PartLayout): Promise<PartEntry> {
-    const { compression, scores_hash, scores_schema: schema } = this.#options;
+    const { compression, scores_hash, scores_schema: schema, signal } = this.#options;
+    signal?.throwIfAborted();
     const temporary = join(this.path, WORK, "parts", "writing.tmp");
-    // Its own and ended with the part: an encoder's memory never shrinks, and minutes of scoring may come before the next.
-    const thread = new ParquetThread();
-    const writer = await ParquetWriter.open(temporary, { schema, compression, metadata: {} }, thread);
-    let entry: PartEntry;
-    try {
-      for await (const batch of this.#rowsOf(layout.splits)) await writer.write(batch);
-      const { digest, num_bytes } = await writer.finish();
-      entry = { kind: "part", scores_hash, digest, num_bytes, compression, splits: layout.splits };
-    } catch (error) {
-      await writer.abandon();
-      await remove(temporary).catch(() => undefined); // the first error is the one to tell
-      throw error;
-    } finally {
-      await thread.close();
-    }
+    const { digest, num_bytes } = await writePart(temporary, { schema, compression, metadata: {} }, this.#rowsOf(layout.splits), signal);
+    const entry: PartEntry = { kind: "part", scores_hash, digest, num_bytes, compression, splits: layout.splits };
     await this.#parts.add(entry, temporary);
     await this.#journal.append(entry);
     for (const [split_digest] of layout.splits) {

@@ -15,16 +15,18 @@ export class PartFiles {
   readonly damaged: string[] = [];
   readonly #waiting: string;
   readonly #published: string;
+  readonly #signal: AbortSignal | undefined;
   readonly #parts = new Map<string, { readonly entry: PartEntry; path: string }>();
 
-  private constructor(waiting: string, published: string) {
+  private constructor(waiting: string, published: string, signal?: AbortSignal) {
     this.#waiting = waiting;
     this.#published = published;
+    this.#signal = signal;
   }
 
   /** Reads every part file and keeps those whose content the journal knows. Unknown ones that wait are removed. */
-  static async open(waiting: string, published: string, entries: ReadonlyMap<string, PartEntry>): Promise<PartFiles> {
-    const files = new PartFiles(waiting, published);
+  static async open(waiting: string, published: string, entries: ReadonlyMap<string, PartEntry>, signal?: AbortSignal): Promise<PartFiles> {
+    const files = new PartFiles(waiting, published, signal);
     await makeFolder(waiting);
     for (const name of (await namesIn(published)).filter(isPartFileName)) {
       const path = join(published, name);
@@ -104,7 +106,7 @@ export class PartFiles {
   }
 
   async #take(path: string, entries: ReadonlyMap<string, PartEntry>): Promise<boolean> {
-    const file = await digestOfFile(path);
+    const file = await digestOfFile(path, this.#signal);
     const entry = file && entries.get(file.digest);
     if (!entry || this.#parts.has(entry.digest)) return false;
     this.#parts.set(entry.digest, { entry, path });

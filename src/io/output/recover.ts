@@ -20,7 +20,7 @@ export interface Recovered {
  * staged or inside a whole part, and its rejects are whole too; any other is forgotten and done again. Files that
  * the journal does not know are removed (in scores/ the next publication does it: they hold nothing we need).
  */
-export async function recover(path: string, work: string, entries: readonly JournalEntry[], scores_hash: string): Promise<Recovered> {
+export async function recover(path: string, work: string, entries: readonly JournalEntry[], scores_hash: string, signal?: AbortSignal): Promise<Recovered> {
   const splits = new CommittedSplits();
   const known_parts = new Map<string, PartEntry>();
   for (const entry of entries) {
@@ -29,8 +29,8 @@ export async function recover(path: string, work: string, entries: readonly Jour
     else if (entry.kind === "forget") splits.delete(entry.split_digest);
     else known_parts.set(entry.digest, entry);
   }
-  const staged = await StagedSplits.open(join(work, "splits"));
-  const parts = await PartFiles.open(join(work, "parts"), join(path, "scores"), known_parts);
+  const staged = await StagedSplits.open(join(work, "splits"), signal);
+  const parts = await PartFiles.open(join(work, "parts"), join(path, "scores"), known_parts, signal);
   const in_parts = new Set(parts.entries.flatMap((part) => part.splits.map(([split, scores]) => split + scores)));
   const damaged = [...parts.damaged];
   const lost: string[] = [];

@@ -31,7 +31,7 @@ export async function openShardFolder(shard: Shard, options: OutputFolderOptions
     const merged = options.fresh ? [] : await Journal.read(join(work, "journal.jsonl"));
     const { journal, entries } = await Journal.open(shardJournal(work, shard));
     try {
-      const staged = await StagedSplits.open(join(work, "splits"));
+      const staged = await StagedSplits.open(join(work, "splits"), options.signal);
       const damaged: string[] = [];
       const splits = replay([...merged, ...entries], options.scores_hash);
       for (const entry of replay(entries, options.scores_hash).journalEntries()) {

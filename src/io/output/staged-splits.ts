@@ -21,14 +21,16 @@ export interface BrokenFile {
  */
 export class StagedSplits {
   readonly #folder: string;
+  readonly #signal: AbortSignal | undefined;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, signal?: AbortSignal) {
     this.#folder = folder;
+    this.#signal = signal;
   }
 
-  static async open(folder: string): Promise<StagedSplits> {
+  static async open(folder: string, signal?: AbortSignal): Promise<StagedSplits> {
     await makeFolder(folder);
-    return new StagedSplits(folder);
+    return new StagedSplits(folder, signal);
   }
 
   /** Makes the split's rows durable; the caller journals the entry, which commits it. */
@@ -66,7 +68,7 @@ export class StagedSplits {
   /** The file, where it is not there with the content that the journal says. */
   async findBroken(split_digest: string, what: "scores" | "rejects", file: FileEntry): Promise<BrokenFile | undefined> {
     const path = this.#path(split_digest, what, file);
-    const found = await digestOfFile(path);
+    const found = await digestOfFile(path, this.#signal);
     return found?.digest === file.digest ? undefined : { path, is_there: found !== undefined };
   }
 

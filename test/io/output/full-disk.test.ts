@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, symlinkSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { PlanError, ResourceExhaustedError } from "../../../src/core/errors.ts";
+import { FolderLock } from "../../../src/io/output/lock.ts";
 import { openOutputFolder } from "../../../src/io/output/output-folder.ts";
 import { scoresRows } from "../scores-rows.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
@@ -51,6 +52,17 @@ describe("a full disk", () => {
     const undisturbed = join(temporaryFolder(), "undisturbed");
     await simulateRun(undisturbed, splits);
     expect(visibleFiles(out)).toEqual(visibleFiles(undisturbed));
+  });
+
+  it("ends the taking of the lock, and leaves none behind", async (context) => {
+    const path = join(temporaryFolder(), "few-files");
+    // Room for the folder itself and one file.
+    if (!mountSmall(path, "1m,nr_inodes=2")) return context.skip();
+    await expect(FolderLock.acquire(path)).rejects.toThrow(ResourceExhaustedError);
+    remount(path, "nr_inodes=100");
+    const lock = await FolderLock.acquire(path);
+    await lock.release();
+    expect(readdirSync(path)).toEqual([]);
   });
 
   it("has room for nothing: the folder can't even be locked", async (context) => {

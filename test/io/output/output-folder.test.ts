@@ -252,3 +252,43 @@ describe("an output folder", () => {
     await output.close();
   });
 });
+
+describe("an abort", () => {
+  const reason = new Error("stopped");
+
+  it("ends the writing of parts, and the next run finishes the folder", async () => {
+    const path = join(temporaryFolder(), "out");
+    const controller = new AbortController();
+    const output = await openOutputFolder(optionsFor(path, { signal: controller.signal }));
+    for (const split of splits) {
+      const { record, scores, rejects } = resultOf(split);
+      await output.commitSplit(record, scores, rejects);
+    }
+    const publishing = output.publishScores(splits.map(digestOf));
+    controller.abort(reason);
+    await expect(publishing).rejects.toBe(reason);
+    await output.close();
+    expect(existsSync(join(path, "scores"))).toBe(false);
+    expect(readdirSync(join(path, "_work", "parts"))).toEqual([]);
+    expect(await simulateRun(path, splits)).toBe(0);
+  });
+
+  it("ends the reading of a folder that is opened, and leaves it as it was", async () => {
+    const path = join(temporaryFolder(), "out");
+    await simulateRun(path, splits);
+    const before = [visibleFiles(path), workFiles(path)];
+    await expect(openOutputFolder(optionsFor(path, { signal: AbortSignal.abort(reason) }))).rejects.toBe(reason);
+    expect([visibleFiles(path), workFiles(path)]).toEqual(before);
+    expect(await simulateRun(path, splits)).toBe(0);
+  });
+
+  it("ends the search for damage", async () => {
+    const path = join(temporaryFolder(), "out");
+    await simulateRun(path, splits);
+    const controller = new AbortController();
+    const output = await openOutputFolder(optionsFor(path, { signal: controller.signal }));
+    controller.abort(reason);
+    await expect(output.findDamage()).rejects.toBe(reason);
+    await output.close();
+  });
+});
