@@ -164,7 +164,8 @@ function sumForEver([real, imaginary]: readonly [number, number]): readonly [num
 }
 
 /**
- * Where no line is longer than the kernel's half, the tails see repeated ends alone: a constant, which is the same on the nodes (and grows there with the Gaussian's sum).
+ * Where no line is longer than the kernel's half, the tails see repeated ends alone: a constant, which is the same on the nodes
+ * until it grows there with the Gaussian's sum.
  * Shape: `from` [numLines, grid.size, width], `nodes` [numLines, grid.numNodes, width].
  */
 function subtractEnds({ uncut }: Tail, { size, numNodes }: SplineGrid, from: Float64Array, numLines: number, width: number, nodes: Float64Array): void {
@@ -217,7 +218,10 @@ function sumTails({ reach, weight, ratio }: Tail, from: Float64Array, numLines: 
 function subtractRows({ step, weights }: SplineGrid, nodes: Float64Array, y: number, numRows: number, length: number, strip: Float64Array): void {
   for (let row = 0; row < numRows; row++) {
     const phase = (y + row) % step;
-    const [w0, w1, w2, w3] = [0, 1, 2, 3].map((k) => weights[phase * 4 + k]!) as [number, number, number, number];
+    const w0 = weights[phase * 4]!;
+    const w1 = weights[phase * 4 + 1]!;
+    const w2 = weights[phase * 4 + 2]!;
+    const w3 = weights[phase * 4 + 3]!;
     for (let i = row * length, end = i + length, at = ((y + row - phase) / step + 1) * length; i < end; i++, at++) {
       strip[i]! -= w0 * nodes[at]! + w1 * nodes[at + length]! + w2 * nodes[at + 2 * length]! + w3 * nodes[at + 3 * length]!;
     }

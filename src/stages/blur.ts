@@ -55,7 +55,7 @@ export function describeBlur(config: BlurConfig): Readonly<Record<string, unknow
 export function blur(config: BlurConfig, options: { readonly model: Model; readonly num_threads: number }): MapStage {
   return {
     kind: "blur",
-    version: 3,
+    version: 4,
     config,
     concurrency: 2,
     outputSchema(input) {
