@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -54,14 +54,11 @@ interface Ended {
   readonly stderr: string;
 }
 
-function start(args: readonly string[], onStderr: (text: string, child: ChildProcess) => void = () => undefined): Promise<Ended> {
+function start(args: readonly string[]): Promise<Ended> {
   const child = spawn(process.execPath, [path.join(root, "bin", "pipeline.js"), ...args], { cwd: folder, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1" } });
   const output = { stdout: "", stderr: "" };
   child.stdout.on("data", (bytes: Buffer) => (output.stdout += bytes.toString()));
-  child.stderr.on("data", (bytes: Buffer) => {
-    output.stderr += bytes.toString();
-    onStderr(output.stderr, child);
-  });
+  child.stderr.on("data", (bytes: Buffer) => (output.stderr += bytes.toString()));
   return new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (exitCode) => resolve({ exitCode, ...output }));
@@ -115,37 +112,6 @@ describe("pipeline run", () => {
     expect(linesOf(ended).at(-1)).toMatchObject({ event: "finished", success: false, counts: { num_rejected: 1, rejects_by_code: { image_not_found: 1 } } });
     expect(existsSync(path.join(folder, "rejected", "_SUCCESS"))).toBe(false);
     expect(manifestOf("rejected")["success"]).toBe(false);
-  });
-
-  it("stops at SIGTERM with 143, and the next run continues", async () => {
-    let isStopped = false;
-    const stopped = await start(["run", config, "--set", "output.path=stopped"], (text, child) => {
-      if (isStopped || !text.includes("split_committed")) return;
-      isStopped = true;
-      child.kill("SIGTERM");
-    });
-    expect(stopped.exitCode, stopped.stderr).toBe(143);
-    expect(linesOf(stopped).at(-1)).toMatchObject({ level: "error", event: "failed", error: "InterruptedError", exit_code: 143 });
-    expect(existsSync(path.join(folder, "stopped", "_SUCCESS"))).toBe(false);
-    const continued = await start(["run", config, "--set", "output.path=stopped"]);
-    expect(continued.exitCode, continued.stderr).toBe(0);
-    const summary = linesOf(continued).at(-1)!;
-    expect(summary["num_splits_reused"]).toBeGreaterThan(0);
-    expect(manifestOf("stopped")["counts"]).toEqual(summary["counts"]);
-  });
-
-  it("ends with 75 while another run holds the output", async () => {
-    let second: Promise<Ended> | undefined;
-    const holder = await start(["run", config, "--set", "output.path=held"], (text, child) => {
-      if (second !== undefined || !text.includes("split_committed")) return;
-      // The holder waits, so that the other one surely meets it.
-      child.kill("SIGSTOP");
-      second = start(["run", config, "--set", "output.path=held"]).finally(() => child.kill("SIGCONT"));
-    });
-    const refused = await second!;
-    expect(refused.exitCode, refused.stderr).toBe(75);
-    expect(linesOf(refused).at(-1)).toMatchObject({ error: "LockedError", exit_code: 75 });
-    expect(holder.exitCode, holder.stderr).toBe(0);
   });
 });
 

@@ -138,7 +138,8 @@ describe("openScorer", () => {
   test("an abort while opening leaves no process behind", async () => {
     const controller = new AbortController();
     const opening = model.openScorer({ num_workers: 2, num_threads: 1, devices: ["cpu"] }, controller.signal);
-    setTimeout(() => controller.abort(new Error("enough")), 100);
+    await until(() => workersOf(process.pid).length > 0);
+    controller.abort(new Error("enough"));
     await expect(opening).rejects.toThrow("enough");
     await until(() => workersOf(process.pid).length === 0);
   });

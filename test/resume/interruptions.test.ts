@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { dataFiles, type Ended, isAlive, lastingManifest, logLines, makeJob, run, type StartOptions, workersOf } from "./job.ts";
+import { dataFiles, type Ended, isAlive, lastingManifest, logLines, makeJob, run, type StartOptions, untilIdle, whenStopped, workersOf } from "./job.ts";
 
 const folder = makeJob({ num_samples: 96, split_samples: 8, with_reject: false });
 const undisturbed = path.join(folder, "undisturbed");
@@ -24,34 +24,21 @@ function expectUndisturbed(output: string): void {
   expect(lastingManifest(path.join(folder, output))).toEqual(lastingManifest(undisturbed));
 }
 
-/** Calls `act` once, when the run has committed so many splits. */
-function whenCommitted(count: number, act: (pid: number) => void): StartOptions {
-  let is_done = false;
-  return {
-    onStderr(text, child) {
-      if (is_done || text.split('"split_committed"').length <= count) return;
-      is_done = true;
-      act(child.pid!);
-    },
-  };
-}
-
 async function gone(pids: readonly number[]): Promise<void> {
-  for (let i = 0; i < 400 && pids.some(isAlive); i++) await sleep(25);
+  for (let i = 0; i < 1200 && pids.some(isAlive); i++) await sleep(25);
   expect(pids.filter(isAlive)).toEqual([]);
 }
 
-describe("a run", () => {
-  it.skipIf(process.platform !== "linux")("whose worker is killed in the middle of a batch scores the split again and ends as ever", async () => {
+describe.skipIf(process.platform !== "linux")("a run", () => {
+  it("whose worker is killed in the middle of a batch scores the split again and ends as ever", async () => {
     const killed: number[] = [];
-    // Stopped before its first batch, which then surely waits for it when it is killed.
-    const onStderr: StartOptions["onStderr"] = (text, { pid }) => {
-      if (killed.length > 0 || !/"phase_finished","phase":"load"/.test(text)) return;
-      killed.push(...workersOf(pid!));
+    // Stopped, so that a batch surely waits for it when it is killed: the run has nothing else to do then.
+    const ended = await run(folder, whenStopped("2 append journal.jsonl", (pid) => {
+      killed.push(...workersOf(pid));
       for (const worker of killed) process.kill(worker, "SIGSTOP");
-      setTimeout(() => killed.forEach((worker) => process.kill(worker, "SIGKILL")), 3_000);
-    };
-    const ended = await run(folder, { onStderr }, into("worker"));
+      process.kill(pid, "SIGCONT");
+      void untilIdle(pid).then(() => killed.forEach((worker) => process.kill(worker, "SIGKILL")));
+    }), into("worker"));
     expect(ended.exit_code, ended.stderr).toBe(0);
     expect(killed.length).toBeGreaterThan(0);
     const warnings = logLines(ended).filter((line) => line["code"] === "split_retried");
@@ -60,9 +47,9 @@ describe("a run", () => {
     expectUndisturbed("worker");
   });
 
-  it.skipIf(process.platform !== "linux")("that is killed leaves no process behind, and goes on when it is started again", async () => {
+  it("that is killed leaves no process behind, and goes on when it is started again", async () => {
     const workers: number[] = [];
-    const killed = await run(folder, whenCommitted(2, (pid) => {
+    const killed = await run(folder, whenStopped("3 append journal.jsonl", (pid) => {
       workers.push(...workersOf(pid));
       process.kill(pid, "SIGKILL");
     }), into("killed"));
@@ -81,7 +68,7 @@ describe("a run", () => {
   ] as const)("that gets %s, as every process of its group does, ends with %i, keeps what is committed and goes on", async (signal, exit_code) => {
     const output = signal.toLowerCase();
     let ended: Ended | undefined;
-    const stopping = run(folder, { own_group: true, ...whenCommitted(2, (pid) => process.kill(-pid, signal)) }, into(output));
+    const stopping = run(folder, { own_group: true, ...whenStopped("3 append journal.jsonl", (pid) => [signal, "SIGCONT"].forEach((name) => process.kill(-pid, name))) }, into(output));
     ended = await stopping;
     expect(ended.exit_code, ended.stderr).toBe(exit_code);
     expect(logLines(ended).at(-1)).toMatchObject({ event: "failed", error: "InterruptedError", exit_code });
@@ -99,7 +86,8 @@ describe("a run", () => {
   });
 
   it("that is asked to end while the model loads does so", async () => {
-    const onStderr: StartOptions["onStderr"] = (text, child) => void (text.includes('"phase":"load"') && child.kill("SIGTERM"));
+    let is_asked = false;
+    const onStderr: StartOptions["onStderr"] = (text, child) => void (!is_asked && text.includes('"phase":"load"') && (is_asked = child.kill("SIGTERM")));
     const ended = await run(folder, { onStderr }, into("loading"));
     expect(ended.exit_code, ended.stderr).toBe(143);
   });
@@ -107,9 +95,8 @@ describe("a run", () => {
   it("that is started while another holds the folder says which, and does no harm", async () => {
     let holder_pid = 0;
     let second: Promise<Ended> | undefined;
-    const first = await run(folder, whenCommitted(1, (pid) => {
+    const first = await run(folder, whenStopped("2 append journal.jsonl", (pid) => {
       holder_pid = pid;
-      process.kill(pid, "SIGSTOP"); // so that the second one surely meets it
       second = run(folder, {}, into("twice")).finally(() => process.kill(pid, "SIGCONT"));
     }), into("twice"));
     const refused = await second!;

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 const root = path.join(import.meta.dirname, "..", "..");
 export const TINY_MODEL = path.join(root, "test", "fixtures", "models", "llava");
@@ -89,8 +90,7 @@ export function pipeline(folder: string, args: readonly string[], options: Start
   options.onStart?.(child);
   return new Promise((resolve, reject) => {
     child.on("error", reject);
-    // Not "close": a worker that outlives its parent for a moment has the pipe still.
-    child.on("exit", (exit_code, signal) => setTimeout(() => resolve({ exit_code, signal, ...said }), 20));
+    child.on("close", (exit_code, signal) => resolve({ exit_code, signal, ...said }));
   });
 }
 
@@ -140,10 +140,32 @@ function commandLine(pid: number): string {
 
 /** Whether the process is there and not a zombie. */
 export function isAlive(pid: number): boolean {
+  return !"ZX".includes(stateOf(pid));
+}
+
+/** The letter that the system has for what a process or one of its threads does: T where it is stopped, X where there is none. */
+function stateOf(pid: number, thread = pid): string {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8");
+    return stat[stat.lastIndexOf(")") + 2]!;
   } catch {
-    return false;
+    return "X";
+  }
+}
+
+/** Calls `act` once the run has stopped itself before that step on the disk ("3 append journal.jsonl"). It goes on with SIGCONT. */
+export function whenStopped(step: string, act: (pid: number) => void): StartOptions {
+  const wait = async (pid: number): Promise<void> => {
+    while (isAlive(pid) && stateOf(pid) !== "T") await sleep(20);
+    if (isAlive(pid)) act(pid);
+  };
+  return { fault: `stop ${step}`, onStart: ({ pid }) => void wait(pid!) };
+}
+
+/** Waits until no thread of the process has anything to do: what it still waits for is another process. */
+export async function untilIdle(pid: number): Promise<void> {
+  for (let numIdle = 0; numIdle < 10 && isAlive(pid); numIdle++) {
+    await sleep(50);
+    if (readdirSync(`/proc/${pid}/task`).some((thread) => "RD".includes(stateOf(pid, Number(thread))))) numIdle = 0;
   }
 }

@@ -3,7 +3,7 @@ import { appendFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileS
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { dataFiles, type Ended, lastingManifest, makeJob, pipeline, run, type StartOptions } from "./job.ts";
+import { dataFiles, type Ended, lastingManifest, makeJob, pipeline, run, type StartOptions, whenStopped } from "./job.ts";
 
 // Up to ten commands a test, on machines that do something else, too.
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
@@ -175,27 +175,17 @@ describe("what goes wrong names the shard", () => {
   });
 });
 
-describe("two at once", () => {
+describe.skipIf(process.platform !== "linux")("two at once", () => {
   /** Runs `work` while the shard is being scored. */
   async function during<T>(folder: string, name: string, work: () => Promise<T>): Promise<{ done: T; ended: Ended }> {
-    let started: () => void;
-    const hasStarted = new Promise<void>((resolve) => (started = resolve));
-    let pid: number | undefined;
-    const ending = shard(folder, name, {
-      onStderr: (text, child) => {
-        if (pid !== undefined || !text.includes('"phase":"load"')) return;
-        pid = child.pid!;
-        process.kill(pid, "SIGSTOP");
-        started();
-      },
-    });
-    await hasStarted;
+    let ending: Promise<Ended> | undefined;
+    const pid = await new Promise<number>((resolve) => void (ending = shard(folder, name, whenStopped("1 append journal.jsonl", resolve))));
     try {
       const done = await work();
-      process.kill(pid!, "SIGCONT");
-      return { done, ended: await ending };
+      process.kill(pid, "SIGCONT");
+      return { done, ended: await ending! };
     } catch (error) {
-      process.kill(pid!, "SIGKILL");
+      process.kill(pid, "SIGKILL");
       throw error;
     }
   }

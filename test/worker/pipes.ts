@@ -53,7 +53,8 @@ export class Worker {
     this.child = spawn(process.execPath, [PROGRAM, "worker", "job.yaml", "--stdio", "--log-format", "json", ...more], { cwd: folder, stdio: ["pipe", "pipe", "pipe"] });
     this.child.stdin!.on("error", () => undefined); // of workers that are gone
     this.child.stderr!.on("data", (bytes: Buffer) => (this.stderr += bytes.toString()));
-    this.ended = once(this.child, "exit").then(([code, signal]) => ({ code: code as number | null, signal: signal as NodeJS.Signals | null }));
+    // All that it said is there then; stdout may be left unread.
+    this.ended = Promise.all([once(this.child, "exit"), once(this.child.stderr!, "close")]).then(([[code, signal]]) => ({ code: code as number | null, signal: signal as NodeJS.Signals | null }));
   }
 
   send(bytes: Uint8Array): void {

@@ -46,7 +46,8 @@ export class FolderLock {
         // Also where a full disk ends it: this process may live on, and its file would keep everybody out.
         if (!isHeld) await removeLock(folder, name);
       }
-      await sleep(20 + Math.random() * 180); // somebody contends as well: one of us will be first next time
+      // Somebody contends as well: one of us will be first next time, the more surely the further apart we come, also on a slow disk.
+      await sleep(20 + Math.random() * 180 * (attempt + 1));
     }
     throw new LockedError(`${what}: other processes keep contending for this folder`, { remedy: "start one run at a time" });
   }
