@@ -22,6 +22,8 @@ export interface Pixels extends ImageSize {
   readonly data: Uint8Array;
 }
 
+/** Of headers as of pixels: what can be decoded has a size. */
+const FAIL_ON = "truncated";
 const READ_FORMATS = ["jpeg", "png", "webp", "gif"];
 
 // Only these loaders may ever run: libvips has many more, some of them large attack surfaces.
@@ -65,7 +67,7 @@ export async function readImageSize(bytes: Uint8Array, limits: DecodeLimits): Pr
   const unsupported = checkMagic(bytes);
   if (unsupported) return unsupported;
   try {
-    const header = await sharp(bytes, { limitInputPixels: false, pages: 1 }).metadata();
+    const header = await sharp(bytes, { failOn: FAIL_ON, limitInputPixels: false, pages: 1 }).metadata();
     const { format, width, height } = header;
     if (!READ_FORMATS.includes(format)) return { code: "image_unsupported_format", message: `the format is ${format}` };
     if (width * height > limits.max_pixels) {
@@ -84,7 +86,7 @@ export async function decodeSource(bytes: Uint8Array, limits: DecodeLimits): Pro
   if (unsupported) return unsupported;
   try {
     const image = sharp(bytes, {
-      failOn: "truncated",
+      failOn: FAIL_ON,
       limitInputPixels: limits.max_pixels,
       pages: 1,
       autoOrient: limits.apply_exif_orientation,
