@@ -17,7 +17,7 @@ const v8 = require("node:v8");
 process.env.UV_THREADPOOL_SIZE ??= String(Math.max(4, Math.min(64, os.availableParallelism() + 2)));
 // Garbage is collected early in every thread, so that memory depends neither on how long a run takes nor on the machine's.
 v8.setFlagsFromString("--max-semi-space-size=2");
-v8.setFlagsFromString("--heap-growing-percent=100");
+v8.setFlagsFromString("--heap-growing-percent=20");
 
 const root = path.join(__dirname, "..");
 

@@ -19,7 +19,7 @@ export function isRetryable(error: unknown): boolean {
 const MAX_STDERR = 4096;
 
 /** As the command itself has them (docs/adr/0013-garbage-early.md): the work is done outside the JavaScript heap. */
-export const HEAP_OPTIONS = ["--max-semi-space-size=2", "--heap-growing-percent=100"];
+export const HEAP_OPTIONS = ["--max-semi-space-size=2", "--heap-growing-percent=20"];
 
 /** One inference process and the messages to and from it. */
 export class WorkerProcess {
