@@ -17,7 +17,7 @@ import { cutHead } from "./scoring-head.ts";
 import type { DecoderHead, JoinedGraph, WorkerModel } from "./worker-protocol.ts";
 
 /** Raise it when the cut graph changes for the same decoder. */
-export const HEAD_VERSION = 2;
+export const HEAD_VERSION = 3;
 
 export interface CheckedHead {
   readonly head: DecoderHead;

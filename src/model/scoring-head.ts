@@ -1,6 +1,8 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { type GraphProto, type ModelProto, ModelProtoSchema, type NodeProto, TensorProto_DataType, type ValueInfoProto } from "onnx-buf";
+import { gatherAnswerRows } from "./answer-rows.ts";
 import { int64Constant, integerAttribute, makeNode, tensorValue } from "./graph-parts.ts";
+import { constantTest, producersOf, pruneUnused } from "./graph-walk.ts";
 
 export const ROWS_INPUT = "vig_answer_rows";
 export const TARGETS_INPUT = "vig_answer_targets";
@@ -35,7 +37,7 @@ export type HeadCut = { readonly bytes: Uint8Array; readonly precision: HeadPrec
 /**
  * The decoder graph with `logits` and `present.*` replaced by log_probs [n]: the natural log-probability of
  * targets[i] (int64 [n]) at row rows[i] (int64 [n]) of the flattened [batch * sequence] positions.
- * The hidden rows are gathered before the model's own head, so no other row is multiplied by the vocabulary.
+ * No other row is multiplied by the vocabulary, nor computed behind the last layer's attention.
  * Changes `model`. Gives the reason where the head can't be found for certain.
  */
 export function cutHead(model: ModelProto, softmax: Softmax = "one_operator"): HeadCut {
@@ -44,12 +46,12 @@ export function cutHead(model: ModelProto, softmax: Softmax = "one_operator"): H
   if (!logits) return { reason: `the decoder has no output "logits"; it has ${graph.output.map(({ name }) => name).join(", ")}` };
   const found = findHead(graph, logits.name);
   if ("reason" in found) return found;
-  gatherRows(graph, found);
   appendLogProbs(graph, found.logits, elementType(logits), softmax);
   graph.input.push(answersValue(ROWS_INPUT, TensorProto_DataType.INT64), answersValue(TARGETS_INPUT, TensorProto_DataType.INT64));
   graph.output = [answersValue(LOG_PROBS_OUTPUT, TensorProto_DataType.FLOAT)];
   graph.valueInfo = graph.valueInfo.filter(({ name }) => !found.outputs.has(name));
   pruneUnused(graph);
+  gatherAnswerRows(graph, found.activation, found.readers, ROWS_INPUT, dimNames(logits).slice(0, 2));
   return { bytes: toBinary(ModelProtoSchema, model), precision: found.quantizes ? "row_group_quantized" : "exact" };
 }
 
@@ -57,7 +59,7 @@ interface Head {
   /** The tensor whose rows are gathered: the last hidden state. */
   readonly activation: string;
   /** The nodes that read it and belong to the head. */
-  readonly readers: readonly NodeProto[];
+  readonly readers: ReadonlySet<NodeProto>;
   /** The head's last tensor, [rows, vocabulary] after the cut. */
   readonly logits: string;
   /** Tensors inside the head, whose stored shapes no longer hold. */
@@ -67,8 +69,7 @@ interface Head {
 
 /** Walks back from `logits` over row-wise operators to the multiplication by the head's weights. */
 function findHead(graph: GraphProto, logits: string): Head | { reason: string } {
-  const producers = new Map<string, NodeProto>();
-  for (const node of graph.node) for (const output of node.output) producers.set(output, node);
+  const producers = producersOf(graph);
   const isConstant = constantTest(graph, producers);
   const activations = new Set<string>();
   const readers = new Set<NodeProto>();
@@ -115,23 +116,7 @@ function findHead(graph: GraphProto, logits: string): Head | { reason: string } 
   if (activations.size !== 1) return { reason: `the head reads ${activations.size} tensors: ${[...activations].join(", ")}` };
   for (const reshape of reshapes) bypass(graph, reshape);
   const last = reshapes.size > 0 ? resolveBypassed(logits, reshapes) : logits;
-  return { activation: [...activations][0]!, readers: [...readers], logits: last, outputs, quantizes };
-}
-
-/** Whether a tensor depends on weights alone. */
-function constantTest(graph: GraphProto, producers: ReadonlyMap<string, NodeProto>): (tensor: string) => boolean {
-  const known = new Map<string, boolean>();
-  for (const { name } of graph.initializer) known.set(name, true);
-  for (const { name } of graph.input) if (!known.has(name)) known.set(name, false);
-  const test = (tensor: string): boolean => {
-    const seen = known.get(tensor);
-    if (seen !== undefined) return seen;
-    const node = producers.get(tensor);
-    const constant = node !== undefined && node.input.every((input) => input === "" || test(input));
-    known.set(tensor, constant);
-    return constant;
-  };
-  return test;
+  return { activation: [...activations][0]!, readers, logits: last, outputs, quantizes };
 }
 
 function isTransposedGemm(node: NodeProto): boolean {
@@ -153,17 +138,6 @@ function resolveBypassed(tensor: string, reshapes: ReadonlySet<NodeProto>): stri
     }
   }
   return name;
-}
-
-function gatherRows(graph: GraphProto, { activation, readers }: Head): void {
-  const [flat, rows] = ["vig_hidden_flat", "vig_hidden_rows"];
-  const nodes = [
-    makeNode("Flatten", [activation], [flat], [integerAttribute("axis", -1)]),
-    makeNode("Gather", [flat, ROWS_INPUT], [rows], [integerAttribute("axis", 0)]),
-  ];
-  for (const reader of readers) reader.input = reader.input.map((input) => (input === activation ? rows : input));
-  const at = Math.min(...readers.map((reader) => graph.node.indexOf(reader)));
-  graph.node.splice(at, 0, ...nodes);
 }
 
 /** log-softmax over the vocabulary in float32, then the target's entry of each row. */
@@ -201,35 +175,14 @@ function logSoftmaxInSteps(scores: string): NodeProto[] {
   ];
 }
 
-/** Removes nodes and weights that no output needs any more. */
-function pruneUnused(graph: GraphProto): void {
-  const producers = new Map<string, NodeProto>();
-  for (const each of graph.node) for (const output of each.output) producers.set(output, each);
-  const needed = new Set<NodeProto>();
-  const names = new Set<string>();
-  const pending = graph.output.map(({ name }) => name);
-  while (pending.length > 0) {
-    const name = pending.pop()!;
-    if (names.has(name)) continue;
-    names.add(name);
-    const producer = producers.get(name);
-    if (producer === undefined || needed.has(producer)) continue;
-    needed.add(producer);
-    pending.push(...producer.input, ...subgraphInputs(producer));
-  }
-  graph.node = graph.node.filter((each) => needed.has(each));
-  graph.initializer = graph.initializer.filter(({ name }) => names.has(name));
-}
-
-/** Outer tensors that a node's branches or loop bodies may read. */
-function subgraphInputs(parent: NodeProto): string[] {
-  return parent.attribute.flatMap(({ g }) =>
-    g ? [...g.node.flatMap((inner) => [...inner.input, ...subgraphInputs(inner)]), ...g.output.map(({ name }) => name)] : [],
-  );
-}
-
 function elementType(value: ValueInfoProto): number {
   return value.type?.value.case === "tensorType" ? value.type.value.value.elemType : TensorProto_DataType.FLOAT;
+}
+
+/** A dimension's name; "" where it is a number or open. */
+function dimNames({ type }: ValueInfoProto): string[] {
+  const dims = type?.value.case === "tensorType" ? (type.value.value.shape?.dim ?? []) : [];
+  return dims.map(({ value }) => (value.case === "dimParam" ? value.value : ""));
 }
 
 function answersValue(name: string, elemType: number): ValueInfoProto {
