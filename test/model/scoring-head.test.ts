@@ -1,53 +1,22 @@
 import { create } from "@bufbuild/protobuf";
-import {
-  GraphProtoSchema,
-  type ModelProto,
-  ModelProtoSchema,
-  NodeProtoSchema,
-  OperatorSetIdProtoSchema,
-  TensorProto_DataType,
-  TensorProtoSchema,
-  TensorShapeProtoSchema,
-  TypeProto_TensorSchema,
-  TypeProtoSchema,
-  ValueInfoProtoSchema,
-} from "onnx-buf";
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import { GraphProtoSchema, type ModelProto, ModelProtoSchema, OperatorSetIdProtoSchema } from "onnx-buf";
+import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { cutHead, LOG_PROBS_OUTPUT, ROWS_INPUT, TARGETS_INPUT } from "../../src/model/scoring-head.ts";
-
-type Node = readonly [op: string, inputs: readonly string[], outputs: readonly string[]];
+import { floats, ints, type Node, nodes, run, value } from "./small-graphs.ts";
 
 const HIDDEN = 3;
 const VOCABULARY = 5;
 
-function value(name: string, dims: readonly (number | string)[]) {
-  const dim = dims.map((size) => ({
-    $typeName: "onnx.TensorShapeProto.Dimension" as const,
-    denotation: "",
-    value: typeof size === "number" ? { case: "dimValue" as const, value: BigInt(size) } : { case: "dimParam" as const, value: size },
-  }));
-  const tensor = create(TypeProto_TensorSchema, { elemType: TensorProto_DataType.FLOAT, shape: create(TensorShapeProtoSchema, { dim }) });
-  return create(ValueInfoProtoSchema, { name, type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }) });
-}
-
-function floats(name: string, dims: readonly number[], data: readonly number[]) {
-  return create(TensorProtoSchema, { name, dims: dims.map(BigInt), dataType: TensorProto_DataType.FLOAT, floatData: [...data] });
-}
-
-function ints(name: string, data: readonly number[]) {
-  return create(TensorProtoSchema, { name, dims: [BigInt(data.length)], dataType: TensorProto_DataType.INT64, int64Data: data.map(BigInt) });
-}
-
 /** A "decoder" whose hidden states are its input, with a head of the given nodes. */
-function decoder(nodes: readonly Node[], outputs: readonly (readonly [string, readonly (number | string)[]])[] = [["logits", ["b", "s", VOCABULARY]]]): ModelProto {
+function decoder(list: readonly Node[], outputs: readonly (readonly [string, readonly (number | string)[]])[] = [["logits", ["b", "s", VOCABULARY]]]): ModelProto {
   const weights = Array.from({ length: HIDDEN * VOCABULARY }, (_, i) => Math.sin(i) * 2);
   return create(ModelProtoSchema, {
     irVersion: 8n,
     opsetImport: [create(OperatorSetIdProtoSchema, { version: 17n })],
     graph: create(GraphProtoSchema, {
       name: "decoder",
-      node: nodes.map(([opType, input, output]) => create(NodeProtoSchema, { opType, input: [...input], output: [...output] })),
+      node: nodes(list),
       input: [value("x", ["b", "s", HIDDEN])],
       output: outputs.map(([name, dims]) => value(name, dims)),
       initializer: [
@@ -84,20 +53,14 @@ const HEADS: Record<string, readonly Node[]> = {
   ],
 };
 
-async function run(bytes: Uint8Array, feeds: Record<string, Tensor>): Promise<Record<string, Float32Array>> {
-  const session = await InferenceSession.create(bytes, { logSeverityLevel: 3 });
-  const results = await session.run(feeds);
-  return Object.fromEntries(session.outputNames.map((name) => [name, results[name]!.data as Float32Array]));
-}
-
 describe("cutHead", () => {
   test.each(Object.entries(HEADS))("%s: log-probabilities of the asked rows equal those of full logits", async (_, head) => {
     const { toBinary } = await import("@bufbuild/protobuf");
-    const nodes: Node[] = [["Tanh", ["x"], ["h"]], ...head];
+    const list: Node[] = [["Tanh", ["x"], ["h"]], ...head];
     const hidden = Float32Array.from({ length: 2 * 2 * HIDDEN }, (_, i) => Math.cos(i * 1.7));
     const x = new Tensor("float32", hidden, [2, 2, HIDDEN]);
-    const logits = (await run(toBinary(ModelProtoSchema, decoder(nodes)), { x }))["logits"]!;
-    const cut = cutHead(decoder(nodes));
+    const logits = (await run(toBinary(ModelProtoSchema, decoder(list)), { x }))["logits"]!;
+    const cut = cutHead(decoder(list));
     expect(cut).toHaveProperty("bytes");
     const [rows, targets] = [[3, 0, 3], [4, 1, 0]];
     const found = await run((cut as { bytes: Uint8Array }).bytes, {
