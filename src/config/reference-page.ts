@@ -30,7 +30,7 @@ column and fix; \`pipeline schema\` prints the JSON Schema that editors use (the
 ${example.trim()}
 \`\`\`
 
-- **Paths** are relative to the file that names them.
+- **Paths** are relative to the configuration's folder, also those given by \`--set\`; \`$PWD/...\` names one from where you are.
 - **Unknown keys** are errors. So are two alternatives at once, such as sigma_px and sigma_fraction.
 - **Environment variables**: \`\${NAME}\` and \`\${NAME:-default}\` stand for text in values; \`$\${\` is a literal \`\${\`. They can't
   change the structure of the file, and never stand in keys. A plain value is read by its form (70 is a number), a quoted

@@ -5,13 +5,10 @@ import {
   type TensorProto,
   TensorProto_DataType,
   TensorProtoSchema,
-  TensorShapeProtoSchema,
-  TypeProto_TensorSchema,
-  TypeProtoSchema,
   type ValueInfoProto,
-  ValueInfoProtoSchema,
 } from "onnx-buf";
 import { InferenceSession, type Tensor } from "onnxruntime-node";
+import { tensorValue } from "../../src/model/graph-parts.ts";
 
 /** Graphs of a few nodes, and their outputs. */
 export type Node = readonly [op: string, inputs: readonly string[], outputs: readonly string[], attributes?: NodeProto["attribute"]];
@@ -22,13 +19,7 @@ export function nodes(list: readonly Node[]): NodeProto[] {
 
 /** float32. */
 export function value(name: string, dims: readonly (number | string)[]): ValueInfoProto {
-  const dim = dims.map((size) => ({
-    $typeName: "onnx.TensorShapeProto.Dimension" as const,
-    denotation: "",
-    value: typeof size === "number" ? { case: "dimValue" as const, value: BigInt(size) } : { case: "dimParam" as const, value: size },
-  }));
-  const tensor = create(TypeProto_TensorSchema, { elemType: TensorProto_DataType.FLOAT, shape: create(TensorShapeProtoSchema, { dim }) });
-  return create(ValueInfoProtoSchema, { name, type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }) });
+  return tensorValue(name, TensorProto_DataType.FLOAT, dims);
 }
 
 export function floats(name: string, dims: readonly number[], data: readonly number[]): TensorProto {
